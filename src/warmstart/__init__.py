@@ -1,0 +1,33 @@
+"""Recommendation from the first click: learn how to adapt to a new user or a new item.
+
+Public names load on first use, so that importing the package never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Dataset": "warmstart.data",
+    "load_dataset": "warmstart.data",
+    "Recommender": "warmstart.recommenders",
+    "load": "warmstart.recommenders",
+}
+__all__ = ["Dataset", "Recommender", "__version__", "load", "load_dataset"]
+
+if TYPE_CHECKING:
+    from warmstart.data import Dataset, load_dataset
+    from warmstart.recommenders import Recommender, load
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute can be anything)
+    if name not in _HOME:
+        raise AttributeError(f"module 'warmstart' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""Ids, value types, Protocols, settings, errors and random generators: what every room knows."""

@@ -1,0 +1,41 @@
+"""Settings: frozen, and an unknown key is an error that names the key."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from warmstart.core.errors import ConfigError
+
+
+class Config(BaseModel):
+    """Base of every settings class; the same class serves Python, a file, the CLI and HTTP.
+
+    Example:
+        >>> class Ridge(Config):
+        ...     reg: float = 1.0
+        >>> Ridge.parse({"reg": 2}).reg
+        2.0
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> Self:
+        """Build the settings from plain values.
+
+        Raises:
+            ConfigError: a key is unknown or a value is out of range; every fault is listed.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or cls.__name__}: {e['msg']} (got {e['input']!r})"
+                for e in error.errors()
+            )
+            known = ", ".join(cls.model_fields)
+            raise ConfigError(
+                f"{cls.__name__}: {faults}; the settings it knows are: {known or 'none'}"
+            ) from None

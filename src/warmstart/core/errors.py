@@ -1,0 +1,65 @@
+"""Every error that warmstart raises on purpose.
+
+WarmstartError
+├── DataError          a table, a row, a column or an id is not what it must be
+│   ├── UnknownItemError   an id or title is not in the catalogue (carries proposals)
+│   └── LeakageError       a statistic or a row of the test side reached training
+├── ConfigError        a setting is unknown, out of range, or does not fit the data
+├── ArtifactError      a saved model is damaged, hostile, or of a newer format
+└── MissingExtraError  an optional dependency is not installed (names the install line)
+
+A message says what is wrong, which value, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class WarmstartError(Exception):
+    """Root of the tree: catch this to catch everything the library raises on purpose."""
+
+
+class DataError(WarmstartError):
+    """A table, a row, a column or an id is not what it must be."""
+
+
+class UnknownItemError(DataError):
+    """An id or title that the catalogue does not hold, or that fits several items.
+
+    Attributes:
+        query: what was asked for.
+        proposals: the closest titles or ids, best first.
+    """
+
+    def __init__(self, query: object, proposals: Sequence[str] = (), *, ambiguous: bool = False):
+        self.query = query
+        self.proposals = tuple(proposals)
+        what = "fits several items of the catalogue" if ambiguous else "is not in the catalogue"
+        hint = f"; did you mean: {'; '.join(self.proposals)}?" if self.proposals else ""
+        super().__init__(f"{query!r} {what}{hint}")
+
+
+class LeakageError(DataError):
+    """A row or a statistic of the test side reached training."""
+
+
+class ConfigError(WarmstartError):
+    """A setting is unknown, out of range, or does not fit the data."""
+
+
+class ArtifactError(WarmstartError):
+    """A saved model is damaged, hostile, or written by a newer version."""
+
+
+class MissingExtraError(WarmstartError, ImportError):
+    """An optional dependency is not installed.
+
+    Example:
+        >>> print(MissingExtraError("torch", extra="train"))
+        torch is not installed; run: pip install "warmstart[train]"
+    """
+
+    def __init__(self, package: str, *, extra: str):
+        self.package, self.extra = package, extra
+        super().__init__(f'{package} is not installed; run: pip install "warmstart[{extra}]"')
