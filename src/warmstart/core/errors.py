@@ -32,7 +32,9 @@ class UnknownItemError(DataError):
         proposals: the closest titles or ids, best first.
     """
 
-    def __init__(self, query: object, proposals: Sequence[str] = (), *, ambiguous: bool = False):
+    def __init__(
+        self, query: object, proposals: Sequence[str] = (), *, ambiguous: bool = False
+    ) -> None:
         self.query = query
         self.proposals = tuple(proposals)
         what = "fits several items of the catalogue" if ambiguous else "is not in the catalogue"
@@ -60,6 +62,6 @@ class MissingExtraError(WarmstartError, ImportError):
         torch is not installed; run: pip install "warmstart[train]"
     """
 
-    def __init__(self, package: str, *, extra: str):
+    def __init__(self, package: str, *, extra: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f'{package} is not installed; run: pip install "warmstart[{extra}]"')

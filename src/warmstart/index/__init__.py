@@ -1,1 +1,5 @@
-"""To be written."""
+"""Top-k over the catalogue."""
+
+from warmstart.index.topk import top_k
+
+__all__ = ["top_k"]

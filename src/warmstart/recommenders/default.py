@@ -1,0 +1,299 @@
+"""The default method: adapt only a query vector, and add a handful of sparse rows.
+
+    score = g₁(k) · encoder + g₂(k) · popularity + Σ g(k) · closed form + Σ g(k) · memory
+
+- the encoder, meta-trained on episodes, turns features and a few events into a query vector;
+- the closed form conditions a Gaussian belief about users on those events;
+- the memories sum a few hundred item–item weights per event;
+- the gates g(k) have learned, on users held out of all of these, whom to trust at k shots.
+
+Nothing is trained for a new user, and the whole catalogue is ranked exactly. A like counts 1
+however strong it was: which films somebody chose to rate highly says more than how highly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from pydantic import Field
+
+from warmstart.core.config import Config
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
+from warmstart.index import top_k
+from warmstart.meta.closed_form import ClosedFormConfig, observation_weights
+from warmstart.meta.settings import AmortisedConfig
+from warmstart.recommenders.content import ContentMap
+from warmstart.recommenders.gates import Gates
+from warmstart.recommenders.memory import MemoryConfig
+from warmstart.recommenders.parts import Parts
+
+_BLOCK = 512  # users scored at once, so that a block's scores stay in cache
+
+
+class DefaultConfig(Config):
+    """Settings of the default method; one set serves every catalogue we have tried.
+
+    Attributes:
+        folds: how many encoders, each trained without one fold of the users.
+        hidden_dim: width of an encoder's hidden layer.
+        embedding_dim: width of an encoder's query vector.
+        dropout: share of hidden units dropped in training.
+        feature_dropout: share of users whose features are hidden in training.
+        max_shots: most likes in a few-shot episode.
+        dislike_share: share of episodes that show dislikes, where there are any.
+        memory_dislike: what a clear dislike weighs in the memories, against 1 for a like.
+        popularity_prior: likes added to every item before popularity is measured.
+        training: meta-training of the encoders.
+        closed_form: the Gaussian belief.
+        powers: the closed form takes part once for each exponent b, divided by popularity^b.
+        memory: the item–item memories.
+        dense_items: catalogue size up to which the belief's covariance is kept whole.
+        gate_shots: numbers of shots at which the gates are chosen.
+        gate_users: training users on whom they are chosen.
+    """
+
+    folds: int = Field(5, ge=2)
+    hidden_dim: int = Field(300, ge=1)
+    embedding_dim: int = Field(128, ge=1)
+    dropout: float = Field(0.4, ge=0, lt=1)
+    feature_dropout: float = Field(0.2, ge=0, le=1)
+    max_shots: int = Field(20, ge=1)
+    dislike_share: float = Field(0.5, ge=0, le=1)
+    memory_dislike: float = Field(0.3, ge=0)
+    popularity_prior: float = Field(1.0, gt=0)
+    training: AmortisedConfig = AmortisedConfig()
+    closed_form: ClosedFormConfig = ClosedFormConfig()
+    powers: tuple[float, ...] = (0.0, 0.15, 0.3)
+    memory: MemoryConfig = MemoryConfig()
+    dense_items: int = Field(6_000, ge=1)
+    gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
+    gate_users: int = Field(1_500, ge=1)
+
+
+class Default:
+    """Amortised prior, closed-form correction, item–item memory and learned gates."""
+
+    config_type: ClassVar[type[Config]] = DefaultConfig
+    parts: Parts
+    gates: Gates
+    content: ContentMap | None
+    quality: list[dict[str, Any]]
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config: Any = config or DefaultConfig()
+
+    def fit(
+        self,
+        data: Any,  # noqa: ANN401  (a `warmstart.data.Dataset`)
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Meta-train on a `warmstart.data.Dataset`.
+
+        Args:
+            data: training rows; users without any are left out.
+            seed: the same seed gives the same model.
+            progress: told how far training has come.
+            checkpoint: folder to keep the encoders' training in; if it holds a training of the
+                same data, settings and seed, that is continued.
+
+        Raises:
+            ConfigError: `checkpoint` holds another training.
+            MissingExtraError: torch is not installed.
+        """
+        from warmstart.recommenders.checkpoint import open_checkpoint
+        from warmstart.recommenders.training import meta_train_default
+
+        kept = None
+        if checkpoint is not None:
+            kept = open_checkpoint(checkpoint, data.fingerprint, self.config.model_dump(), seed)
+        trained = meta_train_default(
+            plain(data.evidence()),
+            data.user_matrix,
+            self.config,
+            seed=seed,
+            progress=progress,
+            checkpoint=kept,
+        )
+        self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
+        self.content = None
+        if data.item_features is not None and data.item_table is not None:
+            features = data.item_features.transform(data.item_table)
+            likes = np.asarray(data.positives().sum(axis=0)).ravel()
+            self.content = ContentMap.learn(features, self.parts, likes)
+            unmet = np.flatnonzero(likes == 0)
+            if len(unmet) and self.content is not None:
+                self.parts = self.content.borrow(self.parts, unmet, features[unmet])
+        self._prepare()
+        return self
+
+    def score(self, histories: Histories) -> FloatArray:
+        """Return (users, items) scores."""
+        out = np.empty((len(histories), len(self.parts.log_popularity)), np.float32)
+        for start in range(0, len(histories), _BLOCK):
+            users = np.arange(start, min(start + _BLOCK, len(histories)))
+            self._score(histories.take(users), out[users[0] : users[-1] + 1])
+        return out
+
+    def top_k(
+        self, histories: Histories, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """Return the `k` best unseen items of each user and their scores.
+
+        Args:
+            histories: whom to recommend to.
+            k: length of the lists.
+            allowed: (items,) which items may be returned; None for all.
+        """
+        items, scores = [], []
+        block = np.empty((_BLOCK, len(self.parts.log_popularity)), np.float32)
+        for start in range(0, max(len(histories), 1), _BLOCK):
+            some = histories.take(np.arange(start, min(start + _BLOCK, len(histories))))
+            out = block[: len(some)]
+            self._score(some, out)
+            best, value = top_k(out, k, seen=some, candidates=allowed)
+            items.append(best)
+            scores.append(value)
+        return np.concatenate(items), np.concatenate(scores)
+
+    def item_vectors(self) -> FloatArray:
+        """Return (items, dimensions) vectors whose cosine says how alike two items are."""
+        if self.parts.encoder is not None:
+            return self.parts.encoder.items
+        dense = self.parts.belief.covariance
+        return dense if isinstance(dense, np.ndarray) else dense.toarray()
+
+    def contributions(self, history: Histories, items: IntArray) -> FloatArray:
+        """Return (events, items): how much each event of one user speaks for each item.
+
+        Only the closed form and the memories take a score apart by event; the encoder's share is
+        not split.
+        """
+        gate, scales = self.gates.at(history.shots)[0], self.parts.scales
+        powers = len(self.parts.powers)
+        alpha = observation_weights(_plain(history), self.parts.belief, self.parts.closed_form)
+        alpha_of = alpha.toarray()[0][history.items]
+        dense = self.parts.belief.covariance[history.items][:, items]
+        if not isinstance(dense, np.ndarray):
+            dense = dense.toarray()
+        tempered = (gate[2 : 2 + powers] / scales[2 : 2 + powers]) @ self._tempering[:, items]
+        out = alpha_of[:, None] * dense * tempered
+        said = self.parts.remembered(_plain(history)).toarray()[0][history.items]
+        for column, memory in enumerate(self.parts.memories.values(), start=2 + powers):
+            weights = memory[history.items][:, items].toarray()
+            out = out + gate[column] / scales[column] * said[:, None] * weights
+        return np.asarray(out, np.float32)
+
+    def with_items(self, features: sp.csr_array | None, n_new: int) -> Default:
+        """Return a model whose catalogue has `n_new` more items, known by their content alone.
+
+        Args:
+            features: (new items, item features) as the training's encoding gives them.
+            n_new: how many.
+        """
+        grown = Default(self.config)
+        grown.gates, grown.quality, grown.content = self.gates, self.quality, self.content
+        grown.parts = self.parts.grown(n_new)
+        n_old = len(self.parts.log_popularity)
+        if self.content is not None:
+            if features is not None:
+                new = np.arange(n_old, n_old + n_new)
+                grown.parts = self.content.borrow(grown.parts, new, features)
+            grown.content = self.content.grown(n_new)
+        grown._prepare()
+        return grown
+
+    def report(self) -> list[dict[str, Any]]:
+        """Return nDCG@10 on held-out training users by number of shots, part by part."""
+        return self.quality
+
+    def state(self) -> State:
+        """Return the arrays and settings to serve from."""
+        arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
+        arrays["gate_weights"] = self.gates.weights
+        meta = {
+            "config": self.config.model_dump(mode="json"),
+            "memories": list(self.parts.memories),
+            "quality": self.quality,
+        }
+        if self.content is not None:
+            arrays |= self.content.arrays()
+        return State(arrays, meta)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Rebuild from `state`; needs no torch."""
+        method = cls(DefaultConfig.parse(state.meta["config"]))
+        config, arrays = method.config, state.arrays
+        method.parts = Parts.from_arrays(
+            arrays,
+            state.meta["memories"],
+            closed_form=config.closed_form,
+            powers=config.powers,
+            dislike=config.memory_dislike,
+        )
+        method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
+        method.content = ContentMap.from_arrays(arrays)
+        method.quality = state.meta["quality"]
+        method._prepare()
+        return method
+
+    def _prepare(self) -> None:
+        """Lay out what scoring multiplies by, once."""
+        parts = self.parts
+        bias = np.zeros_like(parts.log_popularity)
+        columns = []
+        if parts.encoder is not None:
+            columns.append(parts.encoder.items)
+            bias = parts.encoder.bias
+        columns += [bias[:, None], parts.log_popularity[:, None]]
+        self._vectors = np.ascontiguousarray(np.concatenate(columns, axis=1).T)
+        self._tempering = parts.tempering
+        self._memory = sp.csr_array(
+            sp.vstack(list(parts.memories.values()), format="csr")
+            if parts.memories
+            else sp.csr_array((0, len(bias)), dtype=np.float32)
+        )
+
+    def _score(self, histories: Histories, out: FloatArray) -> None:
+        """Write the scores of one block of users into `out`."""
+        histories = _plain(histories)
+        parts, powers = self.parts, len(self.parts.powers)
+        gate = self.gates.at(histories.shots) / parts.scales
+        query = [gate[:, :1], gate[:, 1:2]]
+        if parts.encoder is not None:
+            query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
+        np.matmul(np.concatenate(query, axis=1), self._vectors, out=out)
+        if gate[:, 2 : 2 + powers].any():
+            expected = parts.expectation(histories)
+            expected *= gate[:, 2 : 2 + powers] @ self._tempering
+            out += expected
+        if gate[:, 2 + powers :].any():
+            said = parts.remembered(histories)
+            rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
+            stacked = [
+                sp.csr_array(
+                    (said.data * gate[rows, column], said.indices, said.indptr), shape=said.shape
+                )
+                for column in range(2 + powers, gate.shape[1])
+            ]
+            out += (sp.csr_array(sp.hstack(stacked, format="csr")) @ self._memory).toarray()
+
+
+def plain(evidence: sp.csr_array) -> sp.csr_array:
+    """Return evidence in which every like is 1; dislikes keep their strength."""
+    out = evidence.copy()
+    out.data = np.where(out.data > 0, np.float32(1), out.data)
+    return out
+
+
+def _plain(histories: Histories) -> Histories:
+    values = np.where(histories.values > 0, np.float32(1), histories.values)
+    return replace(histories, values=values)

@@ -1,0 +1,175 @@
+"""One user's history as people write it, to events under dense indices.
+
+An entry is an item (its id, its title, or nearly its title), or an item with an opinion:
+
+    912                           a like
+    "Alien (1979)"                a like
+    ("Alien (1979)", 2)           a rating on the scale of the training data; where the training
+                                  data had no ratings, evidence from -1 (dislike) to 1 (like)
+    {"item": 912, "rating": 2, "event": "skip", "timestamp": 978300760}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.core.errors import DataError
+from warmstart.core.types import Histories
+from warmstart.data.cells import seconds
+from warmstart.data.evidence import EvidenceRule
+from warmstart.recommenders.titles import Titles
+
+Entry = str | int | tuple[Any, float] | Mapping[str, Any]
+
+_KEYS = ("item", "rating", "value", "event", "timestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, understood.
+
+    Attributes:
+        item: dense item index.
+        value: signed evidence in [-1, 1].
+        time: seconds since the epoch, or NaN where unknown.
+    """
+
+    item: int
+    value: float
+    time: float = math.nan
+
+
+def read_history(
+    history: Iterable[Entry],
+    titles: Titles,
+    rule: EvidenceRule,
+    *,
+    dislikes: Iterable[Entry] = (),
+    now: float | None = None,
+) -> list[Event]:
+    """Return the events in order; a later word on an item replaces an earlier one.
+
+    Args:
+        history: entries, see the module.
+        titles: finds the items.
+        rule: turns ratings and events into evidence.
+        dislikes: items that the user does not like, as ids or titles.
+        now: seconds since the epoch; events after it are left out.
+
+    Raises:
+        UnknownItemError: an id or title is not in the catalogue, or fits several items.
+        DataError: an entry is malformed, its rating is off the scale, or an item is both liked
+            and disliked.
+    """
+    for name, given in (("history", history), ("dislikes", dislikes)):
+        if isinstance(given, str | int | Mapping):
+            raise DataError(f"{name} is a list of items, got {given!r}; write [{given!r}]")
+    events: dict[int, Event] = {}
+    for entry in history:
+        event = _read(entry, titles, rule)
+        if now is None or not event.time > now:
+            events.pop(event.item, None)
+            events[event.item] = event
+    for entry in dislikes:
+        if isinstance(entry, tuple | Mapping):
+            raise DataError(f"dislikes are ids or titles, got {entry!r}; rate it in history")
+        item = titles.find(entry)
+        if item in events and events[item].value > 0:
+            raise DataError(f"{titles.title(item)!r} is both liked and disliked; decide for one")
+        events[item] = Event(item, -1.0)
+    return list(events.values())
+
+
+def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  # noqa: ANN401
+    """Return the events as the histories of one user."""
+    times = np.array([e.time for e in events], np.float64)
+    return Histories(
+        np.array([0, len(events)], np.int64),
+        np.array([e.item for e in events], np.int32),
+        np.array([e.value for e in events], np.float32),
+        times if len(times) and np.isfinite(times).all() else None,
+        features,
+    )
+
+
+def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
+    if isinstance(entry, Mapping):
+        return _read_mapping(entry, titles, rule)
+    if isinstance(entry, tuple | list):
+        if len(entry) != 2:
+            raise DataError(f"a history entry is an item or a pair (item, rating), got {entry!r}")
+        item = titles.find(entry[0])
+        if rule.reads_ratings:
+            return Event(item, _rated(entry[1], rule))
+        return Event(item, _valued(entry[1]))
+    return Event(titles.find(entry), 1.0)
+
+
+def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) -> Event:
+    unknown = [key for key in entry if key not in _KEYS]
+    if unknown or "item" not in entry:
+        what = f"unknown key {unknown[0]!r}" if unknown else "no 'item'"
+        raise DataError(f"history entry {dict(entry)!r}: {what}; the keys are {', '.join(_KEYS)}")
+    item, value = titles.find(entry["item"]), 1.0
+    if entry.get("value") is not None:
+        value = _valued(entry["value"])
+    elif entry.get("rating") is not None and rule.reads_ratings:
+        value = _rated(entry["rating"], rule)
+    elif entry.get("event") is not None:
+        name = pa.array([str(entry["event"])])
+        if rule.unknown_events(name):
+            raise DataError(
+                f"event {entry['event']!r} is not known; say view, click, like, purchase, "
+                "dislike, skip or hide, or give a 'value' from -1 to 1"
+            )
+        value = float(rule.values(events=name)[0])
+    time = math.nan
+    if entry.get("timestamp") is not None:
+        time = _seconds(entry["timestamp"])
+    return Event(item, value, time)
+
+
+def _rated(rating: Any, rule: EvidenceRule) -> float:  # noqa: ANN401
+    number = _number(rating, "rating")
+    low, high = float(rule.low or 0), float(rule.high or 0)
+    if not low <= number <= high:
+        raise DataError(f"rating {rating!r} is off the scale of the model, {low:g} to {high:g}")
+    return float(rule.values(np.array([number]))[0])
+
+
+def _valued(value: Any) -> float:  # noqa: ANN401
+    number = _number(value, "value")
+    if not -1 <= number <= 1:
+        raise DataError(
+            f"value {value!r} is no evidence: give -1 (dislike) to 1 (like); "
+            "the model was trained without a rating scale"
+        )
+    return number
+
+
+def _number(value: Any, name: str) -> float:  # noqa: ANN401
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{name} {value!r} is not a finite number")
+    return number
+
+
+def _seconds(value: Any) -> float:  # noqa: ANN401
+    try:
+        found = float(seconds(pa.chunked_array([pa.array([value])]))[0][0])
+    except (pa.ArrowException, TypeError, ValueError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise DataError(f"timestamp {value!r}: give seconds since 1970 or ISO 8601")
+    return found
+
+

@@ -1,0 +1,77 @@
+"""What a recommender returns: one user's list with reasons, or many users' lists as arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.core.types import FloatArray, IntArray
+from warmstart.data import Ids
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One line of a list.
+
+    Attributes:
+        item: external id.
+        title: what people call it.
+        score: higher is better; comparable within one list only.
+        rank: from 1.
+        reason: one honest line why it is here, or "" if reasons were not asked for.
+    """
+
+    item: str | int
+    title: str
+    score: float
+    rank: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The lists of many users.
+
+    Attributes:
+        items: (users, k) dense item indices, best first; -1 where a list has run out of items.
+        scores: (users, k) float32; -inf where `items` is -1.
+        users: external user ids, or None where users have none.
+        catalogue: external item ids.
+        n_unknown_events: events that were left out because their item is not in the catalogue.
+        n_unknown_users: users who had events, none of them known: their lists are zero-shot.
+    """
+
+    items: IntArray
+    scores: FloatArray
+    users: Ids | None
+    catalogue: Ids
+    n_unknown_events: int = 0
+    n_unknown_users: int = 0
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[list[str | int]]:
+        """Yield every user's list of external item ids."""
+        for row in self.items:
+            yield self.catalogue.take(row[row >= 0])
+
+    def table(self) -> pa.Table:
+        """Return the Arrow table `user, item, rank, score`, rank from 1, ids of their own type.
+
+        Users without external ids are numbered from 0.
+        """
+        row, place = np.nonzero(self.items >= 0)
+        items = self.catalogue.values.take(pa.array(self.items[row, place].astype(np.int64)))
+        users = pa.array(row) if self.users is None else self.users.values.take(pa.array(row))
+        return pa.table(
+            {
+                "user": users,
+                "item": items,
+                "rank": pa.array((place + 1).astype(np.int32)),
+                "score": pa.array(self.scores[row, place].astype(np.float32)),
+            }
+        )

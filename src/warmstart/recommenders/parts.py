@@ -1,0 +1,194 @@
+"""The parts of the default model, and their scores: what the gates weigh against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from warmstart.core.types import FloatArray, Histories
+from warmstart.meta.closed_form import Belief, ClosedFormConfig, observation_weights
+from warmstart.recommenders.query import QueryEncoder
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything fitted that scores the catalogue, before the gates.
+
+    In the order of the gates' columns: the encoder, popularity, the closed form once for each
+    power of popularity by which its expectation is divided, and each memory.
+
+    Attributes:
+        encoder: the amortised query vector, or None where the data were too few to train one.
+        log_popularity: (items,) log share of the likes.
+        belief: prior of the closed form.
+        closed_form: its settings.
+        powers: (closed forms,) exponents b; the closed form's expectation is divided by mean^b.
+        memories: item–item weights by name.
+        scales: (parts,) divides each part's scores, so that one grid of weights serves all.
+        dislike: weight of a dislike in the memories, against 1 for a like.
+    """
+
+    encoder: QueryEncoder | None
+    log_popularity: FloatArray
+    belief: Belief
+    closed_form: ClosedFormConfig
+    powers: tuple[float, ...]
+    memories: dict[str, sp.csr_array]
+    scales: FloatArray
+    dislike: float
+
+    @property
+    def names(self) -> list[str]:
+        """One name for each column of the gates."""
+        closed = [f"closed-form^{p:g}" for p in self.powers]
+        return ["encoder", "popularity", *closed, *self.memories]
+
+    @property
+    def tempering(self) -> FloatArray:
+        """(closed forms, items) what the closed form's expectation is multiplied by."""
+        floor = self.belief.mean + 3.0 / self.belief.effective_users
+        return np.stack([floor**-p for p in self.powers]).astype(np.float32)
+
+    def expectation(self, histories: Histories) -> FloatArray:
+        """Return (users, items) posterior mean liking."""
+        alpha = observation_weights(histories, self.belief, self.closed_form)
+        moved = alpha @ self.belief.covariance
+        dense: FloatArray = moved.toarray() if sp.issparse(moved) else moved
+        dense += self.belief.mean
+        return dense
+
+    def remembered(self, histories: Histories) -> sp.csr_array:
+        """Return (users, items) signed evidence as the memories take it."""
+        said = histories.matrix(len(self.log_popularity))
+        said.data = np.where(said.data > 0, said.data, self.dislike * said.data)
+        shots = np.sqrt(np.maximum(histories.shots, 1)).astype(np.float32)
+        said.data /= np.repeat(shots, np.diff(said.indptr))
+        return said
+
+    def scores(self, histories: Histories) -> list[FloatArray]:
+        """Return one (users, items) array per part, scaled."""
+        n_users, n_items = len(histories), len(self.log_popularity)
+        if self.encoder is None:
+            encoded = np.zeros((n_users, n_items), np.float32)
+        else:
+            encoded = self.encoder.queries(histories) @ self.encoder.items.T + self.encoder.bias
+        popular: npt.NDArray[np.float32] = np.broadcast_to(
+            self.log_popularity, (n_users, n_items)
+        ).astype(np.float32)
+        expected = self.expectation(histories)
+        said = self.remembered(histories)
+        out = [encoded, popular, *(expected * t for t in self.tempering)]
+        out += [(said @ m).toarray() for m in self.memories.values()]
+        return [part / scale for part, scale in zip(out, self.scales, strict=True)]
+
+    def grown(self, n_new: int) -> Parts:
+        """Return the parts with `n_new` further items, of which nothing is known yet."""
+
+        def rows(a: FloatArray, value: float = 0.0) -> FloatArray:
+            pad = [(0, n_new)] + [(0, 0)] * (a.ndim - 1)
+            return np.pad(a, pad, constant_values=value)
+
+        n = len(self.log_popularity)
+        encoder = self.encoder
+        if encoder is not None:
+            halves = [rows(h) for h in np.split(encoder.events, len(encoder.events) // n)]
+            encoder = replace(
+                encoder,
+                events=np.concatenate(halves),
+                items=rows(encoder.items),
+                bias=rows(encoder.bias, float(encoder.bias.min())),
+            )
+        belief = self.belief
+        smallest = float(belief.mean.min())
+        covariance = belief.covariance
+        if isinstance(covariance, np.ndarray):
+            covariance = np.pad(covariance, [(0, n_new), (0, n_new)])
+        else:
+            covariance = _resized(covariance, n + n_new)
+        return replace(
+            self,
+            encoder=encoder,
+            log_popularity=rows(self.log_popularity, float(self.log_popularity.min())),
+            belief=replace(
+                belief,
+                mean=rows(belief.mean, smallest),
+                covariance=covariance,
+                variance=rows(belief.variance, smallest),
+            ),
+            memories={name: _resized(m, n + n_new) for name, m in self.memories.items()},
+        )
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Return everything that must be saved, by name."""
+        out: dict[str, npt.NDArray[Any]] = {
+            "log_popularity": self.log_popularity,
+            "belief.mean": self.belief.mean,
+            "belief.variance": self.belief.variance,
+            "belief.effective_users": np.array([self.belief.effective_users]),
+            "scales": self.scales,
+            **matrix_arrays("belief.covariance", self.belief.covariance),
+        }
+        if self.encoder is not None:
+            out |= {f"encoder.{name}": a for name, a in self.encoder.arrays().items()}
+        for number, memory in enumerate(self.memories.values()):
+            out |= matrix_arrays(f"memory.{number}", memory)
+        return out
+
+    @classmethod
+    def from_arrays(
+        cls,
+        arrays: dict[str, npt.NDArray[Any]],
+        memories: list[str],
+        *,
+        closed_form: ClosedFormConfig,
+        powers: tuple[float, ...],
+        dislike: float,
+    ) -> Parts:
+        """Rebuild from `arrays`."""
+        n = len(arrays["log_popularity"])
+        weights = {k[8:]: a for k, a in arrays.items() if k.startswith("encoder.")}
+        return cls(
+            QueryEncoder(**weights) if weights else None,
+            arrays["log_popularity"],
+            Belief(
+                arrays["belief.mean"],
+                matrix_from(arrays, "belief.covariance", n),
+                arrays["belief.variance"],
+                float(arrays["belief.effective_users"][0]),
+            ),
+            closed_form,
+            powers,
+            {name: matrix_from(arrays, f"memory.{i}", n) for i, name in enumerate(memories)},
+            arrays["scales"],
+            dislike,
+        )
+
+
+def matrix_arrays(name: str, matrix: FloatArray | sp.csr_array) -> dict[str, npt.NDArray[Any]]:
+    """Return a dense matrix, or the three arrays of a sparse one, by name."""
+    if isinstance(matrix, np.ndarray):
+        return {name: matrix}
+    return {
+        f"{name}.data": matrix.data,
+        f"{name}.indices": matrix.indices,
+        f"{name}.indptr": matrix.indptr,
+    }
+
+
+def matrix_from(arrays: dict[str, npt.NDArray[Any]], name: str, columns: int) -> Any:  # noqa: ANN401
+    """Rebuild what `matrix_arrays` took apart."""
+    if name in arrays:
+        return arrays[name]
+    data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
+    return sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
+
+
+def _resized(matrix: sp.csr_array, size: int) -> sp.csr_array:
+    indptr = np.concatenate(
+        [matrix.indptr, np.full(size - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype)]
+    )
+    return sp.csr_array((matrix.data, matrix.indices, indptr), shape=(size, size))

@@ -1,0 +1,82 @@
+"""What a method may offer beyond `warmstart.core.types.Method`; every hook is optional.
+
+`Recommender` asks for a hook with `isinstance` and falls back where it is absent: to the dense
+scores for ranking, to leaving one event out for reasons, to content neighbours for new items.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+
+
+@runtime_checkable
+class RanksFast(Protocol):
+    """Ranks without writing down every score."""
+
+    def top_k(
+        self, histories: Histories, k: int, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[IntArray, FloatArray]:
+        """Return (users, min(k, items)) item indices and scores, best first.
+
+        Neither an item of the user's history nor one outside `allowed` is returned; a list that
+        runs out of items ends in index -1 with score -inf.
+        """
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """Knows which event brought an item onto the list."""
+
+    def contributions(self, histories: Histories, items: IntArray) -> FloatArray:
+        """Return (items, events) what each event of one user adds to each item's score."""
+
+
+@runtime_checkable
+class HasItemVectors(Protocol):
+    """Has item vectors whose cosine says how alike two items are."""
+
+    def item_vectors(self) -> FloatArray:
+        """Return (items, dim) vectors."""
+
+
+@runtime_checkable
+class TakesNewItems(Protocol):
+    """Can score items that nobody has interacted with, from their content."""
+
+    def with_items(self, features: sp.csr_array | None, n_new: int) -> Self:
+        """Return the method for a catalogue with `n_new` more items at its end.
+
+        Args:
+            features: (new items, item features) as the dataset's `item_features` encode them;
+                None where the model knows no item columns.
+            n_new: how many there are.
+        """
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """Can say what its training found."""
+
+    def report(self) -> dict[str, Any]:
+        """Return plain JSON values: what was learned, and figures on validation users."""
+
+
+class Resumes(Protocol):
+    """Keeps checkpoints while it is fitted; told by the parameter `checkpoint` of its `fit`."""
+
+    def fit(
+        self,
+        data: Any,  # noqa: ANN401  (a `warmstart.data.Dataset`)
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Fit; write checkpoints into the folder, and go on from what is there already."""

@@ -1,0 +1,70 @@
+"""The set encoder at serving time: the same arithmetic as `models.set_encoder`, in NumPy.
+
+Several encoders, each trained without one fold of the users, are served as one: their vectors
+stand side by side in one long query vector, so that their mean costs one matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from warmstart.core.types import FloatArray, Histories
+
+
+@dataclass(frozen=True, slots=True)
+class QueryEncoder:
+    """Weights of an ensemble of set encoders (m members, h hidden units, d dimensions).
+
+    Attributes:
+        events: (items or 2 · items, m · h) event vectors; the second half is for dislikes.
+        user_features: (user features or 0, m · h).
+        count_in: (m, 2, c); count_in_bias: (m, c).
+        count_out: (m, c, h); count_out_bias: (m, h).
+        head: (m, h, d); head_bias: (m, d).
+        items: (items, m · d) item vectors, already divided by m.
+        bias: (items,) mean bias of the members.
+    """
+
+    events: FloatArray
+    user_features: FloatArray
+    count_in: FloatArray
+    count_in_bias: FloatArray
+    count_out: FloatArray
+    count_out_bias: FloatArray
+    head: FloatArray
+    head_bias: FloatArray
+    items: FloatArray
+    bias: FloatArray
+
+    def queries(self, histories: Histories) -> FloatArray:
+        """Return (users, m · d) query vectors; score items by `queries @ items.T + bias`."""
+        n_items, (members, hidden, dim) = len(self.bias), self.head.shape
+        shots = histories.shots.astype(np.float32)[:, None]
+        disliked = histories.values < 0
+        signed = len(self.events) > n_items
+        strength = np.abs(histories.values) if signed else np.maximum(histories.values, 0)
+        at = histories.items + n_items * disliked if signed else histories.items
+        told = sp.csr_array(
+            (strength / np.sqrt(np.maximum(shots, 1.0))[histories.rows, 0], at, histories.indptr),
+            shape=(len(histories), len(self.events)),
+        )
+        h: FloatArray = told @ self.events
+        if histories.features is not None and len(self.user_features):
+            h += histories.features @ self.user_features
+        h = h.reshape(len(h), members, hidden)
+        counts, where = np.unique(shots, return_inverse=True)
+        said = np.stack([np.log1p(counts), 1.0 / (1.0 + counts)], axis=1).astype(np.float32)
+        c = np.tanh(np.einsum("sn,mnc->smc", said, self.count_in) + self.count_in_bias)
+        c = np.einsum("smc,mch->smh", c, self.count_out) + self.count_out_bias
+        h += c[where.ravel()]
+        np.tanh(h, out=h)
+        q = np.matmul(h.transpose(1, 0, 2), self.head) + self.head_bias[:, None]
+        return np.ascontiguousarray(q.transpose(1, 0, 2)).reshape(len(h), members * dim)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the weights by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}

@@ -1,0 +1,354 @@
+"""Meta-training of the default model, in folds, so that the gates see only honest scores.
+
+For each fold of the training users: train the encoder, the belief and the memories without it,
+then let the parts score the fold's users at each number of shots. The gates are chosen on those
+out-of-fold scores. What is served: the encoders of all folds side by side (each user taught all
+but one of them), and the closed forms refitted on everybody, which cost nothing to refit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from warmstart.core.errors import MissingExtraError
+from warmstart.core.rng import generator
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.evaluation import metrics
+from warmstart.index import top_k
+from warmstart.meta.closed_form import learn_belief
+from warmstart.meta.episodes import draw_episodes
+from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
+from warmstart.recommenders.memory import learn_memories
+from warmstart.recommenders.parts import Parts
+from warmstart.recommenders.query import QueryEncoder
+
+if TYPE_CHECKING:
+    from warmstart.models.set_encoder import SetEncoder
+    from warmstart.recommenders.checkpoint import Checkpoint
+    from warmstart.recommenders.default import DefaultConfig
+
+_FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What meta-training gives.
+
+    Attributes:
+        parts: the fitted parts.
+        gates: their weights at each number of shots.
+        quality: nDCG@10 on out-of-fold training users by number of shots: gates, then each part.
+    """
+
+    parts: Parts
+    gates: Gates
+    quality: list[dict[str, Any]]
+
+
+def meta_train_default(
+    evidence: sp.csr_array,
+    features: sp.csr_array | None,
+    config: DefaultConfig,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Trained:
+    """Train every part and the gates.
+
+    Args:
+        evidence: (users, items) signed evidence of the training users.
+        features: (users, user features) or None.
+        config: settings.
+        seed: the same seed gives the same model.
+        progress: told how far training has come.
+        checkpoint: where to keep the encoders' training, and to continue it from.
+    """
+    likes = _likes(evidence)
+    counts = np.diff(likes.indptr)
+    able = np.flatnonzero(counts >= 2)
+    rng = generator(seed, "folds")
+    parts = _closed_parts(likes, config)
+    if len(able) < _FEWEST_USERS:
+        return Trained(parts, _untrained_gates(parts), [])
+    folds = np.array_split(rng.permutation(able), config.folds)
+    steps = _Steps(config.folds, progress)
+    encoders, held = [], []
+    for number, fold in enumerate(folds):
+        kept = np.ones(len(counts), bool)
+        kept[fold] = False
+        judged = fold[: max(1, config.gate_users // config.folds)]
+        encoder = _train_encoder(
+            evidence,
+            features,
+            np.flatnonzero(kept & (counts >= 2)),
+            judged,
+            config,
+            seed=seed,
+            number=number,
+            on_step=steps.of(number),
+            checkpoint=checkpoint,
+        )
+        encoders.append(encoder)
+        fold_parts = replace(_closed_parts(likes[kept], config), encoder=_ensemble([encoder]))
+        held.append((fold_parts, judged))
+    parts = replace(parts, encoder=_ensemble(encoders))
+    gates, quality, scales = _fit_gates(held, likes, features, config, seed=seed)
+    return Trained(replace(parts, scales=scales), gates, quality)
+
+
+def _likes(evidence: sp.csr_array) -> sp.csr_array:
+    likes = evidence.copy()
+    likes.data = (likes.data > 0).astype(np.float32)
+    likes.eliminate_zeros()
+    return likes
+
+
+def _closed_parts(likes: sp.csr_array, config: DefaultConfig) -> Parts:
+    """Fit everything that has a closed form."""
+    n_items = likes.shape[1]
+    counts = np.asarray(likes.sum(axis=0)).ravel()
+    share = (counts + config.popularity_prior) / (counts.sum() + config.popularity_prior * n_items)
+    neighbours = None if n_items <= config.dense_items else config.memory.neighbours
+    memories = learn_memories(likes, config.memory)
+    return Parts(
+        encoder=None,
+        log_popularity=np.log(share).astype(np.float32),
+        belief=learn_belief(likes, config.closed_form, neighbours=neighbours),
+        closed_form=config.closed_form,
+        powers=config.powers,
+        memories=memories,
+        scales=np.ones(2 + len(config.powers) + len(memories), np.float32),
+        dislike=config.memory_dislike,
+    )
+
+
+def _untrained_gates(parts: Parts) -> Gates:
+    """Return what is sensible without anybody to learn from: popularity, then the closed form."""
+    weights = np.zeros((2, len(parts.names)), np.float32)
+    weights[0, parts.names.index("popularity")] = 1e-3
+    weights[1, 2] = 1.0
+    return Gates(np.array([0, 1], np.float32), weights)
+
+
+def _train_encoder(
+    evidence: sp.csr_array,
+    features: sp.csr_array | None,
+    users: IntArray,
+    judged: IntArray,
+    config: DefaultConfig,
+    *,
+    seed: int,
+    number: int,
+    on_step: Callable[[int, int, float], None],
+    checkpoint: Checkpoint | None,
+) -> SetEncoder:
+    try:
+        import torch
+
+        from warmstart.meta.amortised import meta_train
+        from warmstart.models.set_encoder import SetEncoder
+    except ImportError as error:
+        raise MissingExtraError(error.name or "torch", extra="train") from None
+    likes = _likes(evidence[users])
+    counts = np.asarray(likes.sum(axis=0)).ravel() + config.popularity_prior
+    signed = bool((evidence.data < 0).any())
+    with torch.random.fork_rng():
+        torch.manual_seed(generator(seed, "encoder", number).integers(2**31))
+        encoder = SetEncoder(
+            torch.from_numpy(np.log(counts / counts.sum()).astype(np.float32)),
+            n_features=0 if features is None else features.shape[1],
+            hidden_dim=config.hidden_dim,
+            embedding_dim=config.embedding_dim,
+            dropout=config.dropout,
+            feature_dropout=config.feature_dropout,
+            signed=signed,
+        )
+
+        def draw(rng: np.random.Generator, size: int) -> Any:  # noqa: ANN401
+            return draw_episodes(
+                evidence,
+                rng.choice(users, size, replace=False),
+                rng,
+                max_shots=config.max_shots,
+                features=features,
+                dislike_share=config.dislike_share if signed else 0.0,
+            )
+
+        exams = _exams(_likes(evidence), judged, features, (1, 3, 10, 20), seed, f"exam{number}")
+
+        def validate(encoder: SetEncoder) -> float:
+            model = _ensemble([encoder])
+            marks = [
+                _ndcg(model.queries(support) @ model.items.T + model.bias, support, query)
+                for support, query in exams.values()
+            ]
+            return float(np.mean(marks))
+
+        name = f"encoder-{number}"
+        return meta_train(
+            encoder,
+            draw,
+            len(users),
+            config.training,
+            rng=generator(seed, "episodes", number),
+            validate=validate if exams else None,
+            on_step=on_step,
+            resume=None if checkpoint is None else checkpoint.stored(name),
+            on_check=None if checkpoint is None else partial(checkpoint.store, name),
+        )
+
+
+def _exams(
+    likes: sp.csr_array,
+    users: IntArray,
+    features: sp.csr_array | None,
+    shots: tuple[int, ...],
+    seed: int,
+    name: str,
+) -> dict[int, tuple[Histories, sp.csr_array]]:
+    """Return, for each number of shots that somebody can give, supports and queries."""
+    out = {}
+    counts = np.diff(likes.indptr)[users]
+    for k in shots:
+        able = users[counts > k]
+        if not len(able):
+            continue
+        rows = likes[able]
+        rng = generator(seed, name, k)
+        row = np.repeat(np.arange(len(able)), np.diff(rows.indptr))
+        item = rows.indices[np.lexsort((rng.random(len(row)), row))]
+        rank = np.arange(len(row)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
+        first = rank < k
+        support = Histories(
+            np.arange(len(able) + 1) * k,
+            item[first],
+            np.ones(int(first.sum()), np.float32),
+            features=None if features is None else features[able],
+        )
+        query = sp.csr_array(
+            (np.ones(int((~first).sum()), np.float32), (row[~first], item[~first])),
+            shape=rows.shape,
+        )
+        out[k] = (support, query)
+    return out
+
+
+def _ndcg(scores: FloatArray, support: Histories, query: sp.csr_array) -> float:
+    top, _ = top_k(scores, LENGTH, seen=support)
+    return float(np.nanmean(metrics.ndcg(top, query, LENGTH)))
+
+
+def _fit_gates(
+    held: list[tuple[Parts, IntArray]],
+    likes: sp.csr_array,
+    features: sp.csr_array | None,
+    config: DefaultConfig,
+    *,
+    seed: int,
+) -> tuple[Gates, list[dict[str, Any]], FloatArray]:
+    """Choose the weights at each number of shots on users that the parts have not seen."""
+    names = held[0][0].names
+    exams = [
+        _exams(likes, judged, features, config.gate_shots, seed, f"gates{i}")
+        for i, (_, judged) in enumerate(held)
+    ]
+    knots = [k for k in config.gate_shots if sum(len(e[k][0]) for e in exams if k in e) >= 50]
+    scales = _scales(held, exams, knots)
+    weights, quality = [], []
+    start = np.zeros(len(names), np.float32)
+    start[0] = 1.0
+    for k in knots:
+        lists = []
+        for (parts, _), exam in zip(held, exams, strict=True):
+            if k not in exam:
+                continue
+            support, query = exam[k]
+            scored = replace(parts, scales=scales).scores(support)
+            lists.append(Shortlist.of(scored, support, query))
+        shortlist = _joined(lists)
+        chosen, best = choose_weights(shortlist, start)
+        weights.append(chosen)
+        alone = {n: shortlist.ndcg(shortlist.scores[:, :, i]) for i, n in enumerate(names)}
+        quality.append({"shots": k, "users": len(shortlist.ideal), "ndcg@10": best, **alone})
+    if not knots:
+        return _untrained_gates(held[0][0]), [], scales
+    return Gates(np.array(knots, np.float32), np.stack(weights)), quality, scales
+
+
+def _scales(
+    held: list[tuple[Parts, IntArray]],
+    exams: list[dict[int, tuple[Histories, sp.csr_array]]],
+    knots: list[int],
+) -> FloatArray:
+    """Return what brings the top scores of each part near 1; the logits stay as they are."""
+    parts, exam = held[0][0], exams[0]
+    scales = np.ones(len(parts.names), np.float32)
+    middle = [k for k in knots if k > 0 and k in exam]
+    if middle:
+        support, _ = exam[middle[len(middle) // 2]]
+        for i, part in enumerate(parts.scores(support)):
+            if i >= 2:
+                depth = min(20, part.shape[1])
+                top = np.partition(part, part.shape[1] - depth, axis=1)[:, -depth:]
+                scales[i] = max(float(np.median(top.mean(axis=1))), 1e-12)
+    return scales
+
+
+def _joined(lists: list[Shortlist]) -> Shortlist:
+    """Stack shortlists of different widths."""
+    width = max(s.gains.shape[1] for s in lists)
+
+    def padded(a: FloatArray, value: float) -> FloatArray:
+        pad = [(0, 0), (0, width - a.shape[1])] + [(0, 0)] * (a.ndim - 2)
+        return np.pad(a, pad, constant_values=value)
+
+    return Shortlist(
+        np.concatenate([padded(s.scores, -1e9) for s in lists]),
+        np.concatenate([padded(s.gains, 0.0) for s in lists]),
+        np.concatenate([s.ideal for s in lists]),
+    )
+
+
+def _ensemble(encoders: list[SetEncoder]) -> QueryEncoder:
+    """Return the encoders' weights as NumPy arrays, side by side."""
+
+    def numpy(tensor: Any) -> FloatArray:  # noqa: ANN401  (torch is not imported in this room's top)
+        return np.array(tensor.detach().numpy(), np.float32)
+
+    m = len(encoders)
+    return QueryEncoder(
+        events=np.concatenate([numpy(e.events) for e in encoders], axis=1),
+        user_features=np.concatenate(
+            [numpy(e.user_features)[: e.n_features] for e in encoders], axis=1
+        ),
+        count_in=np.stack([numpy(e.count_in.weight).T for e in encoders]),
+        count_in_bias=np.stack([numpy(e.count_in.bias) for e in encoders]),
+        count_out=np.stack([numpy(e.count_out.weight).T for e in encoders]),
+        count_out_bias=np.stack([numpy(e.count_out.bias) for e in encoders]),
+        head=np.stack([numpy(e.head.weight).T for e in encoders]),
+        head_bias=np.stack([numpy(e.head.bias) for e in encoders]),
+        items=(np.concatenate([numpy(e.items) for e in encoders], axis=1) / m).astype(np.float32),
+        bias=np.mean([numpy(e.bias) for e in encoders], axis=0, dtype=np.float32),
+    )
+
+
+class _Steps:
+    """Turns the steps of one fold after another into one progress bar."""
+
+    def __init__(self, folds: int, progress: Progress | None) -> None:
+        self.folds, self.progress = folds, progress
+
+    def of(self, number: int) -> Callable[[int, int, float], None]:
+        def report(done: int, total: int, loss: float) -> None:
+            if self.progress is not None and (done == total or done % 5 == 0):
+                text = f"meta-training {number + 1}/{self.folds}, loss {loss:.2f}"
+                self.progress(number * total + done, self.folds * total, text)
+
+        return report
