@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -16,7 +17,7 @@ from warmstart.core.errors import ConfigError
 from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation import Report
 from warmstart.evaluation.plot import plot_shots
-from warmstart.recommenders.comparison import CompareConfig, run_comparison
+from warmstart.recommenders.comparison import CONTROL, CompareConfig, run_comparison
 
 _METHODS = "default,popularity,itemknn,ease,ials,multvae"
 _File = Annotated[Path | None, typer.Option(show_default=False)]
@@ -73,10 +74,10 @@ def compare(
             raise ConfigError(f"{path.parent} is no folder; create it or choose another file")
     report = _run(_load(data, interactions, items, users), config)
     console = Console()
-    console.print(shots_table(report))
-    for line in _verdicts(report):
-        console.print(line)
-    console.print(costs_table(report))
+    for table in (shots_table(report), verdicts_table(report), costs_table(report)):
+        if table.row_count:
+            console.print(table)
+            console.print()
     if json is not None:
         report.write(json)
         console.print(f"numbers: {json}")
@@ -91,15 +92,13 @@ def shots_table(report: Report, metric: str = "nDCG@10") -> Table:
     A star marks where the first method differs from the best other one (p < 0.05 after Holm).
     """
     tasks = max((row.tasks for row in report.rows if row.split == "all"), default=0)
-    table = Table(
-        title=f"{metric}, {report.run.get('dataset', '')}, {tasks:,} tasks (95 % interval)",
-        caption="* differs from the best of the others: p < 0.05, paired, Holm",
-    )
+    table = _table(f"{metric} by shots: {report.run.get('dataset', '')}, {tasks:,} tasks")
+    table.caption = "below each mean: its 95 % interval; * p < 0.05 against the best other"
     table.add_column("method", no_wrap=True)
     for k in report.shots:
-        table.add_column(f"{k} shots" if k != 1 else "1 shot", justify="center", no_wrap=True)
-    judged = [m for m in report.methods if not m.endswith("(shuffled support)")]
-    best = {k: max((report.value(m, k, metric) for m in judged), default=0.0) for k in report.shots}
+        table.add_column(str(k), justify="center", no_wrap=True)
+    judged = [m for m in report.methods if not m.endswith(CONTROL)]
+    best = {k: max(report.value(m, k, metric) for m in judged) for k in report.shots}
     starred = {
         record["shots"]
         for record in report.run.get("significance", [])
@@ -113,46 +112,74 @@ def shots_table(report: Report, metric: str = "nDCG@10") -> Table:
                 cells.append("–")
                 continue
             star = "*" if k in starred and method == report.methods[0] else ""
-            text = f"{row.mean:.3f}{star}"
+            text = f"{_short(row.mean)}{star}"
             text = f"[bold]{text}[/bold]" if method in judged and row.mean >= best[k] else text
             if row.ci_low is not None and row.ci_high is not None:
-                text += f"\n[dim]{row.ci_low:.3f}–{row.ci_high:.3f}[/dim]"
+                text += f"\n[dim]{_short(row.ci_low)}–{_short(row.ci_high)}[/dim]"
             cells.append(text)
-        table.add_row(method, *cells)
+        table.add_row("shuffled\nsupport" if method.endswith(CONTROL) else method, *cells)
+    return table
+
+
+def verdicts_table(report: Report) -> Table:
+    """Return the first method against the best of the others at each number of shots."""
+    table = _table("against the best of the others (paired permutation, Holm)")
+    for title in ("shots", "best other", "its mean", "difference", "95 % interval", "p"):
+        table.add_column(title, justify="left" if title == "best other" else "right")
+    for r in report.run.get("significance", []):
+        percent = "" if r["percent"] is None else f" ({r['percent']:+.1f} %)"
+        table.add_row(
+            str(r["shots"]),
+            r["best"],
+            _short(r["mean_best"]),
+            f"{r['difference']:+.4f}{percent}",
+            f"{r['ci_low']:+.4f} to {r['ci_high']:+.4f}",
+            f"{r['p_holm']:.4f}",
+        )
     return table
 
 
 def costs_table(report: Report) -> Table:
     """Return what each method costs, and what its lists look like at the most shots."""
     most = max(report.shots)
-    table = Table(title=f"cost, and lists at {most} shots")
+    table = _table(f"cost; lists at {most} shots")
     table.add_column("method", no_wrap=True)
-    for title in ("fit s", "tune s", "µs adapt", "µs rank"):
+    metrics = {
+        "Rec.@20": "Recall@20",
+        "MRR": "MRR",
+        "cover.": "coverage@10",
+        "Gini": "Gini@10",
+        "pop. %": "popularity_percentile@10",
+    }
+    for title in ("fit s", "µs adapt", "µs rank", *metrics):
         table.add_column(title, justify="right")
-    metrics = ("Recall@20", "MRR", "coverage@10", "Gini@10", "popularity_percentile@10")
-    for metric in metrics:
-        table.add_column(metric.replace("_", " "), justify="right")
     for method, spent in report.run.get("timings", {}).items():
-        looks = [report.value(method, most, metric) for metric in metrics]
+        looks = [report.value(method, most, metric) for metric in metrics.values()]
         table.add_row(
             method,
             f"{spent['fit_seconds']:.1f}",
-            f"{spent['tune_seconds']:.1f}",
             f"{spent['us_per_adaptation']:.0f}",
             f"{spent['us_per_ranked_user']:.0f}",
-            *(f"{value:.3f}" for value in looks[:-1]),
-            f"{looks[-1]:.1f} %",
+            *(_short(value) for value in looks[:-1]),
+            f"{looks[-1]:.1f}",
         )
     return table
 
 
-def _verdicts(report: Report) -> list[str]:
-    return [
-        f"{r['shots']:>2} shots: {r['ours']} {r['mean_ours']:.3f}, best other {r['best']} "
-        f"{r['mean_best']:.3f}, difference {r['difference']:+.3f} "
-        f"({r['ci_low']:+.3f} to {r['ci_high']:+.3f}), p = {r['p_holm']:.4f} (Holm)"
-        for r in report.run.get("significance", [])
-    ]
+def _table(title: str) -> Table:
+    return Table(
+        title=title,
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+
+
+def _short(value: float) -> str:
+    """Spell a share as papers do: .412."""
+    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
 
 
 def _run(data: Dataset, config: CompareConfig) -> Report:

@@ -11,7 +11,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from warmstart.core.errors import ConfigError, DataError
-from warmstart.core.types import FloatArray
 from warmstart.data import columns
 from warmstart.data.cells import numbers, seconds
 from warmstart.data.features import FeatureSpace
@@ -43,7 +42,7 @@ def build(
     report = conclude([rows.check, *item_side.checks, *user_side.checks], notes, on_bad_rows)
     keep = ~rows.check.bad
     if not keep.any():
-        raise DataError(f"every row of {rows.source.name} is bad; {report.summary()}")
+        raise DataError(f"every row of {rows.name} is bad; {report.summary()}")
     user, user_ids = _join(rows.user, keep, user_side, notes)
     item, item_ids = _join(rows.item, keep, item_side, notes)
     found = rows.interactions(user, item, keep, notes)
@@ -79,43 +78,38 @@ def build(
 
 
 class _Rows:
-    """The interaction table, checked."""
+    """The interaction table, checked; its columns are let go one by one, to save memory."""
 
-    def __init__(self, source: Any, schema: Schema, encoding: str, notes: list[str]) -> None:  # noqa: ANN401
-        self.parts: dict[str, str] = {}
-
+    def __init__(self, given: Any, schema: Schema, encoding: str, notes: list[str]) -> None:  # noqa: ANN401
         def resolve(names: Sequence[str], table: str = "the interactions table") -> dict[str, str]:
             return _parts(names, schema, table)
 
-        self.source = read_source(
-            source,
+        source = read_source(
+            given,
             "interactions",
             ids=lambda names: [n for p, n in resolve(names).items() if p in ("user", "item")],
             wanted=lambda names: list(resolve(names).values()),
             encoding=encoding,
         )
-        table, self.parts = self.source.table, resolve(self.source.all_columns, self.source.name)
-        notes.extend(self.source.notes)
+        self.name, self.rule = source.name, schema.evidence
+        self.parts = resolve(source.all_columns, source.name)
         by_column = {column: part for part, column in self.parts.items()}
         self.kinds = {
-            n: Column(kind=by_column.get(n, "ignore"))  # type: ignore[arg-type]
-            for n in self.source.all_columns
+            n: Column.parse({"kind": by_column.get(n, "ignore")}) for n in source.all_columns
         }
-        self.check = RowCheck(self.source.name, table.num_rows, self.source.first_line)
-        self.check.refuse_malformed(self.source.malformed)
-        self.user = check_ids(self.check, self.source, self.parts["user"], notes)
-        self.item = check_ids(self.check, self.source, self.parts["item"], notes)
+        notes.extend(source.notes)
+        self.check = RowCheck(source.name, source.table.num_rows, source.first_line)
+        self.check.refuse_malformed(source.malformed)
+        texts = source.text_columns
+        self._left = {part: source.table[name] for part, name in self.parts.items()}
+        del source
+        self.user = self._ids("user", texts, notes)
+        self.item = self._ids("item", texts, notes)
         self.rating = self._number("rating", "give a number, or leave the column out")
         self.weight = self._number("weight", "give a number of 0 or more", least=0.0)
         self.time = self._time(notes)
-        self.rule = schema.evidence
-        self.event: pa.DictionaryArray | None = None
-        if "event" in self.parts:
-            event = table[self.parts["event"]].combine_chunks()
-            if isinstance(event, pa.ChunkedArray):
-                event = pa.concat_arrays(event.chunks)
-            plain = event if pa.types.is_dictionary(event.type) else event.cast(pa.large_string())
-            self.event = plain if plain is event else pc.dictionary_encode(plain)
+        self.event = self._event()
+        pa.default_memory_pool().release_unused()
 
     def interactions(
         self,
@@ -125,7 +119,12 @@ class _Rows:
         notes: list[str],
     ) -> Interactions:
         """Return the good rows, exact repetitions merged."""
-        rating = None if self.rating is None else self.rating[keep]
+        everything = bool(keep.all())
+
+        def kept(values: Any) -> Any:  # noqa: ANN401  (an array, or none)
+            return values if values is None or everything else values[keep]
+
+        rating, weight = kept(self.rating), kept(self.weight)
         event = None if self.event is None else self.event.filter(pa.array(keep))
         self.rule = self.rule.fitted(rating)
         if event is not None and not (rating is not None and self.rule.reads_ratings):
@@ -139,15 +138,15 @@ class _Rows:
             item,
             self.rule.values(rating, event, n_rows=len(user)),
             None if rating is None else rating.astype(np.float32),
-            None if self.time is None else self.time[keep],
-            None if self.weight is None else self.weight[keep].astype(np.float32),
+            kept(self.time),
+            None if weight is None else weight.astype(np.float32),
             event,
         )
         again = _repetitions(rows)
         if len(again):
             first = int(np.flatnonzero(keep)[again.min()]) + 1
             notes.append(
-                f"{len(again):,} exact repetitions of a row of {self.source.name} merged "
+                f"{len(again):,} exact repetitions of a row of {self.name} merged "
                 f"(first: row {first})"
             )
             mask = np.ones(len(rows), bool)
@@ -155,11 +154,16 @@ class _Rows:
             rows = rows.where(mask)
         return rows
 
-    def _number(self, part: str, mend: str, least: float | None = None) -> FloatArray | None:
+    def _ids(self, part: str, texts: frozenset[str], notes: list[str]) -> Factor:
+        name = self.parts[part]
+        return _check_id_column(self.check, self._left.pop(part), name, name in texts, notes)
+
+    def _number(
+        self, part: str, mend: str, least: float | None = None
+    ) -> npt.NDArray[np.float64] | None:
         if part not in self.parts:
             return None
-        name = self.parts[part]
-        column = self.source.table[name]
+        name, column = self.parts[part], self._left.pop(part)
         values = numbers(column)
         bad = ~np.isfinite(values)
         gone = np.asarray(column.is_null().to_numpy())
@@ -170,13 +174,12 @@ class _Rows:
         if least is not None:
             low = values < least
             self.check.refuse(low, name, column, cause=f"the {part} is negative", mend=mend)
-        return values  # type: ignore[return-value]
+        return values
 
     def _time(self, notes: list[str]) -> npt.NDArray[np.float64] | None:
         if "timestamp" not in self.parts:
             return None
-        name = self.parts["timestamp"]
-        column = self.source.table[name]
+        name, column = self.parts["timestamp"], self._left.pop("timestamp")
         values, note = seconds(column)
         if note:
             notes.append(f"column {name!r}: {note}")
@@ -184,17 +187,29 @@ class _Rows:
         self.check.refuse(
             ~np.isfinite(values), name, column, cause="the timestamp cannot be read", mend=mend
         )
-        self.check.refuse(
-            values < 0, name, column, cause="the timestamp is before 1970", mend=mend
-        )
+        self.check.refuse(values < 0, name, column, cause="the timestamp is before 1970", mend=mend)
         return values
+
+    def _event(self) -> pa.DictionaryArray | None:
+        if "event" not in self.parts:
+            return None
+        event = self._left.pop("event")
+        if not pa.types.is_dictionary(event.type):
+            event = pc.dictionary_encode(event.cast(pa.large_string()))
+        chunks = event.unify_dictionaries().chunks
+        return pa.concat_arrays(chunks) if chunks else pa.array([], event.type)
 
 
 class _Side:
     """The items or the users table, checked; or none."""
 
     def __init__(
-        self, part: str, source: Any, schema: Schema, encoding: str, notes: list[str]  # noqa: ANN401
+        self,
+        part: str,
+        source: Any,  # noqa: ANN401
+        schema: Schema,
+        encoding: str,
+        notes: list[str],
     ) -> None:
         self.part, self.checks, self.source = part, [], None
         self.factor = Factor(_NO_CODES, pa.array([], pa.large_string()))
@@ -264,17 +279,21 @@ class _Side:
             )
         table = self.source.table
         at = pa.array(rows).take(place)
-        parts = {
-            n: ids.values if n == self.id else _taken(table[n], at) for n in table.column_names
-        }
+        parts = {n: ids.values if n == self.id else table[n].take(at) for n in table.column_names}
         kinds = infer_columns(table, given, self.id)
         return pa.table(parts), kinds
 
 
 def check_ids(check: RowCheck, source: Source, name: str, notes: list[str]) -> Factor:
     """Factorise an id column and refuse the rows whose id is missing, empty or too long."""
-    column = source.table[name]
-    factor = factorise(column, written_as_text=name in source.text_columns)
+    texts = name in source.text_columns
+    return _check_id_column(check, source.table[name], name, texts, notes)
+
+
+def _check_id_column(
+    check: RowCheck, column: pa.ChunkedArray, name: str, written_as_text: bool, notes: list[str]
+) -> Factor:
+    factor = factorise(column, written_as_text=written_as_text)
     if factor.note:
         notes.append(f"column {name!r}: {factor.note}")
     mend = "give every row an id"
@@ -349,20 +368,18 @@ def _repetitions(rows: Interactions) -> npt.NDArray[np.int64]:
     n_items = int(rows.item.max(initial=0)) + 1
     key = rows.user.astype(np.int64) * n_items + rows.item
     ordered = np.sort(key)
-    repeated = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    del ordered
     if not len(repeated):
         return np.zeros(0, np.int64)
-    at = np.flatnonzero(np.isin(key, repeated))
+    place = np.minimum(np.searchsorted(repeated, key), len(repeated) - 1)
+    at = np.flatnonzero(repeated[place] == key)
     few = rows.take(at)
-    event = _NO_CODES if few.event is None else pc.fill_null(few.event.indices, -1).to_numpy()
     parts = [key[at], *(p for p in (few.time, few.rating, few.weight) if p is not None)]
-    parts += [event] if few.event is not None else []
+    if few.event is not None:
+        parts.append(pc.fill_null(few.event.indices, -1).to_numpy(zero_copy_only=False))
     order = np.lexsort((at, *parts[::-1]))
     same = np.ones(len(at) - 1, bool)
     for part in parts:
         same &= part[order][1:] == part[order][:-1]
     return at[order][1:][same]
-
-
-def _taken(column: pa.ChunkedArray, at: pa.Array) -> pa.ChunkedArray:
-    return column.take(at)

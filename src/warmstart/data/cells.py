@@ -17,7 +17,11 @@ Float64 = npt.NDArray[np.float64]
 
 _NUMBER = r"^\s*[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\s*$"
 # Seconds since 1970 stay below 1e11 until the year 5138, so larger numbers are finer units.
-_FINER_UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+_FINER_UNITS = (
+    (1e17, 1e9, "nanoseconds"),
+    (1e14, 1e6, "microseconds"),
+    (1e11, 1e3, "milliseconds"),
+)
 
 
 def numbers(column: pa.ChunkedArray) -> Float64:

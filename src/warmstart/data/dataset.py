@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -56,8 +56,8 @@ class Dataset:
     interactions: Interactions
     user_table: pa.Table | None = None
     item_table: pa.Table | None = None
-    schema: Schema = Schema()
-    report: RowReport = RowReport()
+    schema: Schema = field(default_factory=Schema)
+    report: RowReport = field(default_factory=RowReport)
     user_features: FeatureSpace | None = None
     item_features: FeatureSpace | None = None
 
@@ -92,7 +92,7 @@ class Dataset:
         """
         from warmstart.data.build import build
 
-        return build(
+        built: Self = build(
             cls,
             interactions,
             items,
@@ -102,6 +102,7 @@ class Dataset:
             name=name,
             encoding=encoding,
         )
+        return built
 
     @classmethod
     def from_files(
@@ -227,9 +228,10 @@ class Dataset:
         if rows.event is not None:
             _feed(digest, rows.event.cast(pa.large_string()))
         for table in (self.user_table, self.item_table):
-            for name in [] if table is None else table.column_names:
-                digest.update(name.encode())
-                _feed(digest, table[name])
+            if table is not None:
+                for name in table.column_names:
+                    digest.update(name.encode())
+                    _feed(digest, table[name])
         digest.update(self.schema.evidence.model_dump_json().encode())
         return digest.hexdigest()
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from warmstart.core.config import Config
 from warmstart.core.types import FloatArray
@@ -35,6 +35,7 @@ EVENTS: dict[str, float] = {
     ),
 }
 _LIKE_SHARE = 0.75
+_BLOCK = 1 << 20
 
 
 class EvidenceRule(Config):
@@ -51,7 +52,7 @@ class EvidenceRule(Config):
     low: float | None = None
     high: float | None = None
     threshold: float | None = None
-    events: dict[str, float] = {}
+    events: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _ordered(self) -> EvidenceRule:
@@ -67,13 +68,13 @@ class EvidenceRule(Config):
         """Whether a rating can be a dislike."""
         return self.low is not None and self.high is not None and self.threshold is not None
 
-    def fitted(self, ratings: npt.NDArray[np.float64] | None) -> EvidenceRule:
+    def fitted(self, ratings: npt.NDArray[np.floating] | None) -> EvidenceRule:
         """Return the rule with its scale filled in from the ratings of the training data.
 
         Example:
             >>> rule = EvidenceRule().fitted(np.array([1.0, 2, 3, 4, 5]))
-            >>> rule.threshold, rule.values(np.array([1.0, 3, 4, 5])).round(2).tolist()
-            (4.0, [-1.0, -0.4, 0.5, 1.0])
+            >>> rule.threshold, [f"{v:.1f}" for v in rule.values(np.array([1.0, 3, 4, 5]))]
+            (4.0, ['-1.0', '-0.4', '0.5', '1.0'])
         """
         if ratings is None or not len(ratings) or self.reads_ratings:
             return self
@@ -100,7 +101,7 @@ class EvidenceRule(Config):
         Ratings beyond the scale count as its ends.
         """
         if ratings is not None and self.reads_ratings:
-            return self._of_ratings(np.asarray(ratings, np.float64))
+            return self._of_ratings(np.asarray(ratings))
         if events is not None:
             return self._of_events(events)
         size = len(ratings) if ratings is not None else int(n_rows or 0)
@@ -115,14 +116,16 @@ class EvidenceRule(Config):
     def _table(self) -> dict[str, float]:
         return EVENTS | {_event(name): value for name, value in self.events.items()}
 
-    def _of_ratings(self, ratings: npt.NDArray[np.float64]) -> FloatArray:
+    def _of_ratings(self, ratings: npt.NDArray[np.floating]) -> FloatArray:
         low, high, threshold = float(self.low or 0), float(self.high or 0), self.threshold or 0.0
         up, down = max(high - threshold, 1e-12), max(threshold - low, 1e-12)
-        likes = 0.5 + 0.5 * (np.minimum(ratings, high) - threshold) / up
-        if high == threshold:
-            likes = np.ones_like(ratings)
-        dislikes = -1 + 0.9 * (np.maximum(ratings, low) - low) / down
-        return np.where(ratings >= threshold, likes, dislikes).astype(np.float32)
+        found = np.empty(len(ratings), np.float32)
+        for start in range(0, len(ratings), _BLOCK):  # in blocks: the table may be large
+            some = np.clip(ratings[start : start + _BLOCK].astype(np.float64), low, high)
+            likes = 0.5 + 0.5 * (some - threshold) / up if high > threshold else LIKE
+            dislikes = -1 + 0.9 * (some - low) / down
+            found[start : start + _BLOCK] = np.where(some >= threshold, likes, dislikes)
+        return found
 
     def _of_events(self, events: pa.Array) -> FloatArray:
         encoded = events if pa.types.is_dictionary(events.type) else pc.dictionary_encode(events)
@@ -130,14 +133,15 @@ class EvidenceRule(Config):
         names = encoded.dictionary.cast(pa.string()).to_pylist()
         worth = [LIKE if n is None else table.get(_event(n), LIKE) for n in names]
         codes = pc.fill_null(encoded.indices.cast(pa.int32()), -1).to_numpy(zero_copy_only=False)
-        return np.array([*worth, LIKE], np.float32)[codes]
+        found: FloatArray = np.array([*worth, LIKE], np.float32)[codes]
+        return found
 
 
 def _event(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
-def _are_counts(ratings: npt.NDArray[np.float64]) -> bool:
+def _are_counts(ratings: npt.NDArray[np.floating]) -> bool:
     if len(np.unique(ratings)) > 20:
         return True
     return bool(ratings.max() > 10 and (ratings == np.floor(ratings)).all())

@@ -6,6 +6,7 @@ training did. Values it has never met are treated as missing.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -48,7 +49,7 @@ class Block(Config):
         if self.kind != "number" or self.values:
             return [f"{self.column}={value}" for value in self.values]
         ends = ["-inf", *(f"{e:g}" for e in self.edges), "inf"]
-        return [f"{self.column} in [{a}, {b})" for a, b in zip(ends, ends[1:], strict=False)]
+        return [f"{self.column} in [{a}, {b})" for a, b in itertools.pairwise(ends)]
 
 
 class FeatureSpace:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -59,13 +59,10 @@ class Interactions:
         return getattr(self, name) is not None
 
     def _map(self, array: Callable[[Any], Any], event: Callable[[Any], Any]) -> Self:
-        parts = {f.name: getattr(self, f.name) for f in fields(self)}
-        return type(self)(
-            **{
-                name: None if part is None else (event if name == "event" else array)(part)
-                for name, part in parts.items()
-            }
-        )
+        changed: dict[str, Any] = {}
+        for name in (f.name for f in fields(self) if self._has(f.name)):
+            changed[name] = (event if name == "event" else array)(getattr(self, name))
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +105,12 @@ def merge_pairs(rows: Interactions, n_users: int, n_items: int) -> Pairs:
     new[1:] = key[1:] != key[:-1]
     starts = np.flatnonzero(new)
     first = order[starts]
-    if len(starts) == len(key):
-        value, time = rows.value[first], None if rows.time is None else rows.time[first]
-    else:
+    value, time = rows.value[first], None if rows.time is None else rows.time[first]
+    if len(starts) < len(key):
         size = np.diff(np.append(starts, len(key)))
-        value = np.add.reduceat(rows.value[order].astype(np.float64), starts) / size
+        sums = np.add.reduceat(rows.value[order].astype(np.float64), starts)
+        value = (sums / size).astype(np.float32)
         time = None if rows.time is None else np.minimum.reduceat(rows.time[order], starts)
     user = rows.user[first]
     indptr = np.concatenate([[0], np.cumsum(np.bincount(user, minlength=n_users))])
-    return Pairs(
-        indptr.astype(np.int64), user, rows.item[first], value.astype(np.float32), time, first
-    )
+    return Pairs(indptr.astype(np.int64), user, rows.item[first], value, time, first)

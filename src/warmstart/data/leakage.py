@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from warmstart.core.errors import LeakageError
+from warmstart.core.types import IntArray
 from warmstart.data.dataset import Dataset
 from warmstart.data.splits import Split
 from warmstart.data.tasks import Tasks
@@ -25,7 +26,8 @@ def check_no_leak(train: Split | Dataset, tasks: Tasks | None = None) -> None:
         LeakageError: one of these is broken; the message names the first case.
     """
     if isinstance(train, Split):
-        train, tasks = train.train, tasks or train.tasks
+        tasks = train.tasks if tasks is None else tasks
+        train = train.train
     if tasks is None:
         raise LeakageError("there are no tasks to check against; pass a split, or tasks as well")
     if tasks.query.shape[1] != train.n_items:
@@ -46,7 +48,7 @@ def check_no_leak(train: Split | Dataset, tasks: Tasks | None = None) -> None:
     _refuse(train, given[cold], "a held-out item is in the support of a task")
 
 
-def _none_of(train: Dataset, what: str, met: np.ndarray, held_out: np.ndarray) -> None:  # type: ignore[type-arg]
+def _none_of(train: Dataset, what: str, met: IntArray, held_out: IntArray) -> None:
     count = train.n_users if what == "user" else train.n_items
     leaked = np.flatnonzero(np.isin(np.arange(count), met) & np.isin(np.arange(count), held_out))
     if len(leaked):
@@ -57,7 +59,7 @@ def _none_of(train: Dataset, what: str, met: np.ndarray, held_out: np.ndarray) -
         )
 
 
-def _refuse(train: Dataset, keys: np.ndarray, what: str) -> None:  # type: ignore[type-arg]
+def _refuse(train: Dataset, keys: IntArray, what: str) -> None:
     if len(keys):
         user, item = divmod(int(keys[0]), train.n_items)
         raise LeakageError(

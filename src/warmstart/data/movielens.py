@@ -85,9 +85,8 @@ def ml_100k_of_recbole(inter: bytes, item: bytes, user: bytes) -> Tables:
 def ml_1m_of_grouplens(ratings: bytes, movies: bytes, users: bytes) -> Tables:
     """Read `ratings.dat`, `movies.dat` and `users.dat` (latin-1, columns between `::`)."""
     unit = "\x1f"
-    items = _read(
-        movies.decode("latin-1").replace("::", unit), unit, ["item", "title", "genres"], quoted=False
-    )
+    films = movies.decode("latin-1").replace("::", unit)
+    items = _read(films, unit, ["item", "title", "genres"], quoted=False)
     people = _read(
         users.decode("latin-1").replace("::", unit), unit,
         ["user", "gender", "age", "occupation", "zip"], quoted=False,
@@ -148,13 +147,12 @@ def _item_table(
 
 
 def _read(text: str, delimiter: str, names: list[str], *, quoted: bool = True) -> pa.Table:
-    texts = dict.fromkeys(("title", "year", "genres", "zip", "release", "video", "url"), pa.string())
+    free = ("title", "year", "genres", "zip", "release", "video", "url")
+    texts = dict.fromkeys(free, pa.string())
     table = pa.csv.read_csv(
         io.BytesIO(text.encode("utf8")),
         read_options=pa.csv.ReadOptions(column_names=names),
-        parse_options=pa.csv.ParseOptions(
-            delimiter=delimiter, quote_char='"' if quoted else False
-        ),
+        parse_options=pa.csv.ParseOptions(delimiter=delimiter, quote_char='"' if quoted else False),
         convert_options=pa.csv.ConvertOptions(column_types=texts, strings_can_be_null=False),
     )
     return table.filter(pc.is_valid(table[names[0]]))

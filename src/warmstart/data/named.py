@@ -105,7 +105,7 @@ def load_dataset(name_or_folder: str | Path, **options: Any) -> Dataset:  # noqa
 
     Example:
         >>> load_dataset("synthetic", n_users=100, n_items=60)
-        Dataset('synthetic': 3,026 interactions, 100 users, 60 items)
+        Dataset('synthetic': 2,500 interactions, 100 users, 60 items)
     """
     known = names("datasets")
     if isinstance(name_or_folder, str) and name_or_folder in known:

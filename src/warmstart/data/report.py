@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from warmstart.core.errors import ConfigError, DataError
 
@@ -107,23 +108,26 @@ class RowCheck:
         self.examples: list[BadRow] = []
 
     def refuse(
-        self, where: npt.NDArray[np.bool_], column: str, values: Any, *, cause: str, mend: str
+        self,
+        where: npt.NDArray[np.bool_],
+        column: str,
+        values: pa.ChunkedArray,
+        *,
+        cause: str,
+        mend: str,
     ) -> None:
-        """Refuse the rows where `where` holds; `values[i].as_py()` or `values[i]` is shown."""
+        """Refuse the rows where `where` holds, and show what stands there in `values`."""
         n = int(np.count_nonzero(where))
         if not n:
             return
         self.bad |= where
         self._count(column, cause, n)
         for row in np.flatnonzero(where)[:EXAMPLES_PER_CAUSE]:
-            cell = values[int(row)]
-            shown = repr(cell.as_py() if hasattr(cell, "as_py") else cell)
+            shown = repr(values[int(row)].as_py())
             if len(shown) > _LONGEST_SHOWN:
                 shown = f"{shown[: _LONGEST_SHOWN - 1]}… ({len(shown) - 2} characters)"
             line = None if self.first_line is None else int(row) + self.first_line
-            self.examples.append(
-                BadRow(self.table, int(row) + 1, line, column, shown, cause, mend)
-            )
+            self.examples.append(BadRow(self.table, int(row) + 1, line, column, shown, cause, mend))
 
     def refuse_malformed(self, faults: tuple[tuple[int | None, str], ...]) -> None:
         """Refuse lines that are not rows at all; they are not among the rows of the table."""
@@ -136,9 +140,7 @@ class RowCheck:
             self._count("(whole row)", cause, len(faults))
         for row, text in faults[:EXAMPLES_PER_CAUSE]:
             line = None if row is None or self.first_line is None else row + self.first_line - 1
-            self.examples.append(
-                BadRow(self.table, row, line, "(whole row)", text, cause, mend)
-            )
+            self.examples.append(BadRow(self.table, row, line, "(whole row)", text, cause, mend))
 
     def _count(self, column: str, cause: str, n: int) -> None:
         key = (self.table, column, cause)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
@@ -59,9 +59,9 @@ class Schema(Config):
         evidence: how ratings and events become signed evidence.
     """
 
-    interactions: dict[str, Column] = {}
-    items: dict[str, Column] = {}
-    users: dict[str, Column] = {}
+    interactions: dict[str, Column] = Field(default_factory=dict)
+    items: dict[str, Column] = Field(default_factory=dict)
+    users: dict[str, Column] = Field(default_factory=dict)
     title: str | None = None
     evidence: EvidenceRule = EvidenceRule()
 
@@ -110,7 +110,9 @@ class Schema(Config):
             raise ConfigError(f"the schema {path} is not UTF-8; save it as UTF-8") from None
 
 
-def infer_columns(table: pa.Table, given: Mapping[str, Column], id_column: str) -> dict[str, Column]:
+def infer_columns(
+    table: pa.Table, given: Mapping[str, Column], id_column: str
+) -> dict[str, Column]:
     """Return what every column of an items or users table is: as given, else inferred."""
     found = {}
     for name in table.column_names:
@@ -180,9 +182,10 @@ def _of_numbers(short: str, present: pa.ChunkedArray, *, whole: bool) -> Column:
 
 def _of_text(present: pa.ChunkedArray) -> Column:
     n = len(present)
-    for pattern, kind in ((_IMAGES, "image"), (_SOUNDS, "audio")):
+    media: tuple[tuple[str, Kind], ...] = ((_IMAGES, "image"), (_SOUNDS, "audio"))
+    for pattern, kind in media:
         if _share(pc.match_substring_regex(present, pattern)) > 0.9:
-            return Column(kind=kind)  # type: ignore[arg-type]
+            return Column(kind=kind)
     words = np.asarray(pc.count_substring_regex(present, r"\S+").to_numpy())
     letters = np.asarray(pc.utf8_length(present).to_numpy())
     separator = _separator(present)

@@ -15,6 +15,7 @@ in the catalogue; feature encodings are learned from training users and items al
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -326,7 +327,7 @@ def _listed_queries(data: Dataset, config: SplitConfig) -> Mask | None:
     return np.isin(known, wanted)
 
 
-def _id_column(side: str, names: list[str] | tuple[str, ...], file: Path) -> str:
+def _id_column(side: str, names: Sequence[str], file: Path) -> str:
     return columns.require(side, list(names), file.name, also=("id",))
 
 

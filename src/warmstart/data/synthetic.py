@@ -145,9 +145,7 @@ def _events(
     }
 
 
-def _item_table(
-    rng: np.random.Generator, genres: npt.NDArray[np.bool_]
-) -> dict[str, list[object]]:
+def _item_table(rng: np.random.Generator, genres: npt.NDArray[np.bool_]) -> dict[str, list[object]]:
     n = len(genres)
     names = [[g for g, has in zip(GENRES, row, strict=True) if has] for row in genres]
     year = rng.integers(1950, 2021, n)

@@ -134,9 +134,7 @@ def _read_parquet(path: Path, ids: Choose, wanted: Choose) -> Source:
         n for n in ids(schema.names) if pa.types.is_string(schema.field(n).type) and n in names
     ]
     table = pa.parquet.read_table(path, columns=names, read_dictionary=texts, memory_map=True)
-    return Source(
-        table.replace_schema_metadata(None), path.name, all_columns=tuple(schema.names)
-    )
+    return Source(table.replace_schema_metadata(None), path.name, all_columns=tuple(schema.names))
 
 
 def _read_csv(path: Path, suffix: str, ids: Choose, wanted: Choose, encoding: str) -> Source:

@@ -106,7 +106,9 @@ def choose(
     enough = np.bincount(pairs.user[support], minlength=n_users) >= min_support
     enough &= np.bincount(pairs.user[query], minlength=n_users) >= max(1, min_query)
     return Chosen(
-        np.flatnonzero(enough), support[enough[pairs.user[support]]], query[enough[pairs.user[query]]]
+        np.flatnonzero(enough),
+        support[enough[pairs.user[support]]],
+        query[enough[pairs.user[query]]],
     )
 
 

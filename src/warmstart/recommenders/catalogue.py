@@ -135,5 +135,3 @@ class Catalogue:
                 ) from None
             columns[name] = pa.chunked_array([*old.chunks, *more.chunks], type=kind)
         return pa.table(columns)
-
-

@@ -29,6 +29,8 @@ from warmstart.index import top_k
 from warmstart.recommenders.popularity import likes_per_item
 from warmstart.recommenders.tuning import Choice, Tune, build, choose, grid_of, validation_split
 
+CONTROL = "(shuffled support)"
+
 
 class CompareConfig(Config):
     """Settings of a comparison.
@@ -117,7 +119,7 @@ def run_comparison(
     n_splits = config.splits if splits is None else len(splits)
     wanted = [config.split_config(s) for s in range(n_splits)] if splits is None else []
     stages = _Stages(_work(config, n_splits, fitted), progress)
-    ours, control = config.methods[0], f"{config.methods[0]} (shuffled support)"
+    ours, control = config.methods[0], f"{config.methods[0]} {CONTROL}"
     results: dict[str, dict[int, list[Evaluation]]] = {}
     settings: dict[str, list[Any]] = {name: [] for name in config.methods}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in config.methods}
@@ -152,9 +154,10 @@ def run_comparison(
                     if config.shuffled and name == ours and k:
                         shuffled = _judge(method, split, k, shuffle=config.seed)
                         _add(results, control, k, shuffled)
-            settings[name].append({str(k): s for k, s in choice.by_shots.items() if s})
+            settings[name].append(_spelled(choice))
             seconds[name].append((spent / len(choice.groups()), choice.seconds))
     stages.end()
+    results = {name: dict(sorted(by_shots.items())) for name, by_shots in results.items()}
     timings = {
         name: {
             "fit_seconds": round(float(np.mean([fit for fit, _ in spent])), 3),
@@ -237,6 +240,12 @@ def _add(
     results: dict[str, dict[int, list[Evaluation]]], name: str, shots: int, result: Evaluation
 ) -> None:
     results.setdefault(name, {}).setdefault(shots, []).append(result)
+
+
+def _spelled(choice: Choice) -> dict[str, Any]:
+    """Return the one setting, or the setting of each number of shots."""
+    groups = choice.groups()
+    return groups[0][0] if len(groups) == 1 else {str(k): s for k, s in choice.by_shots.items()}
 
 
 def _about(split: Split) -> dict[str, Any]:

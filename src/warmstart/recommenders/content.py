@@ -111,6 +111,7 @@ class ContentMap:
             parts,
             encoder=encoder,
             log_popularity=spread(parts.log_popularity),
+            recency=parts.recency and replace(parts.recency, rise=spread(parts.recency.rise)),
             belief=replace(belief, mean=mean, covariance=covariance, variance=variance),
             memories={
                 name: _spread_both(m, smoother, known, new) for name, m in parts.memories.items()

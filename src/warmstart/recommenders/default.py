@@ -30,7 +30,7 @@ from warmstart.meta.settings import AmortisedConfig
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.memory import MemoryConfig
-from warmstart.recommenders.parts import Parts
+from warmstart.recommenders.parts import FIRST_CLOSED, Parts
 
 _BLOCK = 512  # users scored at once, so that a block's scores stay in cache
 
@@ -39,7 +39,8 @@ class DefaultConfig(Config):
     """Settings of the default method; one set serves every catalogue we have tried.
 
     Attributes:
-        folds: how many encoders, each trained without one fold of the users.
+        folds: how many encoders, each trained without one fold of the users; by default 5 where
+            users are few (under 3,000), else 3.
         hidden_dim: width of an encoder's hidden layer.
         embedding_dim: width of an encoder's query vector.
         dropout: share of hidden units dropped in training.
@@ -50,6 +51,9 @@ class DefaultConfig(Config):
         popularity_prior: likes added to every item before popularity is measured.
         training: meta-training of the encoders.
         closed_form: the Gaussian belief.
+        recent_shares: ages tried for what is rising; see `warmstart.recommenders.recency`.
+        newest_share: share of the users, the last to arrive, who have half the say in the gates
+            where the data have times: who comes next is like them.
         powers: the closed form takes part once for each exponent b, divided by popularity^b.
         memory: the item–item memories.
         dense_items: catalogue size up to which the belief's covariance is kept whole.
@@ -57,7 +61,7 @@ class DefaultConfig(Config):
         gate_users: training users on whom they are chosen.
     """
 
-    folds: int = Field(5, ge=2)
+    folds: int | None = Field(None, ge=2)
     hidden_dim: int = Field(300, ge=1)
     embedding_dim: int = Field(128, ge=1)
     dropout: float = Field(0.4, ge=0, lt=1)
@@ -68,6 +72,8 @@ class DefaultConfig(Config):
     popularity_prior: float = Field(1.0, gt=0)
     training: AmortisedConfig = AmortisedConfig()
     closed_form: ClosedFormConfig = ClosedFormConfig()
+    recent_shares: tuple[float, ...] = (0.03, 0.1, 0.3)
+    newest_share: float = Field(0.2, gt=0, le=1)
     powers: tuple[float, ...] = (0.0, 0.15, 0.3)
     memory: MemoryConfig = MemoryConfig()
     dense_items: int = Field(6_000, ge=1)
@@ -117,6 +123,7 @@ class Default:
         trained = meta_train_default(
             plain(data.evidence()),
             data.user_matrix,
+            _times(data),
             self.config,
             seed=seed,
             progress=progress,
@@ -143,7 +150,7 @@ class Default:
         return out
 
     def top_k(
-        self, histories: Histories, k: int, *, allowed: npt.NDArray[np.bool_] | None = None
+        self, histories: Histories, k: int, allowed: npt.NDArray[np.bool_] | None = None
     ) -> tuple[IntArray, FloatArray]:
         """Return the `k` best unseen items of each user and their scores.
 
@@ -170,26 +177,29 @@ class Default:
         dense = self.parts.belief.covariance
         return dense if isinstance(dense, np.ndarray) else dense.toarray()
 
-    def contributions(self, history: Histories, items: IntArray) -> FloatArray:
-        """Return (events, items): how much each event of one user speaks for each item.
+    def contributions(self, histories: Histories, items: IntArray) -> FloatArray:
+        """Return (items, events): how much each event of one user speaks for each item.
 
         Only the closed form and the memories take a score apart by event; the encoder's share is
         not split.
         """
-        gate, scales = self.gates.at(history.shots)[0], self.parts.scales
-        powers = len(self.parts.powers)
-        alpha = observation_weights(_plain(history), self.parts.belief, self.parts.closed_form)
-        alpha_of = alpha.toarray()[0][history.items]
-        dense = self.parts.belief.covariance[history.items][:, items]
+        events = _plain(histories)
+        gate, scales = self.gates.at(events.shots)[0], self.parts.scales
+        after = FIRST_CLOSED + len(self.parts.powers)
+        alpha = observation_weights(events, self.parts.belief, self.parts.closed_form)
+        alpha_of = alpha.toarray()[0][events.items]
+        dense = self.parts.belief.covariance[events.items][:, items]
         if not isinstance(dense, np.ndarray):
             dense = dense.toarray()
-        tempered = (gate[2 : 2 + powers] / scales[2 : 2 + powers]) @ self._tempering[:, items]
+        tempered = (gate[FIRST_CLOSED:after] / scales[FIRST_CLOSED:after]) @ self._tempering[
+            :, items
+        ]
         out = alpha_of[:, None] * dense * tempered
-        said = self.parts.remembered(_plain(history)).toarray()[0][history.items]
-        for column, memory in enumerate(self.parts.memories.values(), start=2 + powers):
-            weights = memory[history.items][:, items].toarray()
+        said = self.parts.remembered(events).toarray()[0][events.items]
+        for column, memory in enumerate(self.parts.memories.values(), start=after):
+            weights = memory[events.items][:, items].toarray()
             out = out + gate[column] / scales[column] * said[:, None] * weights
-        return np.asarray(out, np.float32)
+        return np.asarray(out.T, np.float32)
 
     def with_items(self, features: sp.csr_array | None, n_new: int) -> Default:
         """Return a model whose catalogue has `n_new` more items, known by their content alone.
@@ -210,9 +220,13 @@ class Default:
         grown._prepare()
         return grown
 
-    def report(self) -> list[dict[str, Any]]:
-        """Return nDCG@10 on held-out training users by number of shots, part by part."""
-        return self.quality
+    def report(self) -> dict[str, Any]:
+        """Return what the gates have learned, and nDCG@10 on held-out training users."""
+        gates = {
+            f"{shots:g}": dict(zip(self.parts.names, map(float, weights), strict=True))
+            for shots, weights in zip(self.gates.shots, self.gates.weights, strict=True)
+        }
+        return {"quality": self.quality, "gates": gates}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -254,6 +268,8 @@ class Default:
             columns.append(parts.encoder.items)
             bias = parts.encoder.bias
         columns += [bias[:, None], parts.log_popularity[:, None]]
+        if parts.recency is not None:
+            columns.append(parts.recency.rise[:, None])
         self._vectors = np.ascontiguousarray(np.concatenate(columns, axis=1).T)
         self._tempering = parts.tempering
         self._memory = sp.csr_array(
@@ -265,24 +281,26 @@ class Default:
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""
         histories = _plain(histories)
-        parts, powers = self.parts, len(self.parts.powers)
+        parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
         gate = self.gates.at(histories.shots) / parts.scales
         query = [gate[:, :1], gate[:, 1:2]]
+        if parts.recency is not None:
+            query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         if parts.encoder is not None:
             query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
         np.matmul(np.concatenate(query, axis=1), self._vectors, out=out)
-        if gate[:, 2 : 2 + powers].any():
+        if gate[:, FIRST_CLOSED:after].any():
             expected = parts.expectation(histories)
-            expected *= gate[:, 2 : 2 + powers] @ self._tempering
+            expected *= gate[:, FIRST_CLOSED:after] @ self._tempering
             out += expected
-        if gate[:, 2 + powers :].any():
+        if gate[:, after:].any():
             said = parts.remembered(histories)
             rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
             stacked = [
                 sp.csr_array(
                     (said.data * gate[rows, column], said.indices, said.indptr), shape=said.shape
                 )
-                for column in range(2 + powers, gate.shape[1])
+                for column in range(after, gate.shape[1])
             ]
             out += (sp.csr_array(sp.hstack(stacked, format="csr")) @ self._memory).toarray()
 
@@ -292,6 +310,17 @@ def plain(evidence: sp.csr_array) -> sp.csr_array:
     out = evidence.copy()
     out.data = np.where(out.data > 0, np.float32(1), out.data)
     return out
+
+
+def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401
+    """Return the (users, items) times of `data.evidence()`'s entries, in the same places."""
+    pairs = data.pairs
+    if pairs.time is None:
+        return None
+    shape = (data.n_users, data.n_items)
+    times = sp.csr_array((pairs.time, (pairs.user, pairs.item)), shape=shape)
+    times.sort_indices()
+    return times
 
 
 def _plain(histories: Histories) -> Histories:

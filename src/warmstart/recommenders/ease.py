@@ -43,8 +43,9 @@ class EASE:
     """Score an item by learned item–item weights from the items in the user's history."""
 
     config_type: ClassVar[type[Config]] = EASEConfig
+    # one like asks for far more regularisation than twenty: on MovieLens-1M 300,000 against 3,000
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"reg": r} for r in (30.0, 100.0, 300.0, 1000.0, 3000.0)
+        {"reg": r} for r in (30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5)
     )
     weights: FloatArray
     items: IntArray

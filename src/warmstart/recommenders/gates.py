@@ -55,11 +55,13 @@ class Shortlist:
         scores: (users, candidates, parts).
         gains: (users, candidates) 1 for a relevant item.
         ideal: (users,) the best discounted gain possible.
+        weight: (users,) how much each user counts; sums to 1.
     """
 
     scores: FloatArray
     gains: FloatArray
     ideal: npt.NDArray[np.float64]
+    weight: npt.NDArray[np.float64]
 
     @classmethod
     def of(
@@ -92,15 +94,16 @@ class Shortlist:
         gains = (relevant.reshape(chosen.shape) > 0) & real
         counts = np.diff(query.indptr)
         ideal = np.cumsum(_DISCOUNT)[np.clip(counts, 1, LENGTH) - 1]
-        return cls(scores.astype(np.float32), gains.astype(np.float32), ideal)
+        even = np.full(n_users, 1.0 / max(n_users, 1))
+        return cls(scores.astype(np.float32), gains.astype(np.float32), ideal, even)
 
     def ndcg(self, combined: FloatArray) -> float:
-        """Return the mean nDCG@10 of (users, candidates) scores."""
+        """Return the weighted mean nDCG@10 of (users, candidates) scores."""
         n = combined.shape[1]
         top = np.argpartition(combined, n - LENGTH, axis=1)[:, n - LENGTH :]
         order = np.argsort(-np.take_along_axis(combined, top, axis=1), axis=1, kind="stable")
         gains = np.take_along_axis(self.gains, np.take_along_axis(top, order, axis=1), axis=1)
-        return float(((gains * _DISCOUNT).sum(axis=1) / self.ideal).mean())
+        return float(self.weight @ ((gains * _DISCOUNT).sum(axis=1) / self.ideal))
 
 
 def choose_weights(

@@ -171,5 +171,3 @@ def _seconds(value: Any) -> float:  # noqa: ANN401
     if not math.isfinite(found):
         raise DataError(f"timestamp {value!r}: give seconds since 1970 or ISO 8601")
     return found
-
-

@@ -42,8 +42,9 @@ class ItemKNN:
     """Score an item by its summed similarity to the items in the user's history."""
 
     config_type: ClassVar[type[Config]] = ItemKNNConfig
+    # one like asks for far more shrinkage than twenty: towards infinity it counts co-occurrences
     grid: ClassVar[tuple[dict[str, Any], ...]] = tuple(
-        {"shrinkage": s} for s in (0.0, 3.0, 10.0, 30.0, 100.0)
+        {"shrinkage": s} for s in (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
     )
     similarity: sp.csr_array
     counts: FloatArray

@@ -7,7 +7,7 @@ evidence on the *training* scale, and items outside the catalogue are left out a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from warmstart.core.errors import DataError
 from warmstart.core.types import Histories
 from warmstart.data import Column, Dataset, FeatureSpace, Ids, Schema, columns
-from warmstart.data.report import OnBadRows, RowReport
+from warmstart.data.build import check_ids
+from warmstart.data.report import OnBadRows, RowCheck, RowReport, conclude
 from warmstart.data.tables import read_source, table_suffix
 from warmstart.recommenders.catalogue import Catalogue
 
@@ -41,7 +42,7 @@ class NewUsers:
     histories: Histories
     n_unknown_events: int = 0
     n_unknown_users: int = 0
-    report: RowReport = RowReport()
+    report: RowReport = field(default_factory=RowReport)
 
 
 def read_new_users(
@@ -66,7 +67,7 @@ def read_new_users(
     if histories is None and users is None:
         raise DataError("nobody to recommend to; give histories, users or both")
     if histories is None or (users is not None and _has_no_rows(histories)):
-        return _users_alone(users, catalogue)
+        return _users_alone(users, catalogue, on_bad_rows)
     schema = _schema(catalogue.schema, histories, users)
     data = Dataset.from_tables(histories, users=users, schema=schema, on_bad_rows=on_bad_rows)
     rows, rule = data.interactions, catalogue.schema.evidence
@@ -92,27 +93,30 @@ def read_new_users(
     )
 
 
-def _users_alone(users: Any, catalogue: Catalogue) -> NewUsers:  # noqa: ANN401
+def _users_alone(users: Any, catalogue: Catalogue, on_bad_rows: OnBadRows) -> NewUsers:  # noqa: ANN401
     """Read users of whom no event is known."""
-    ids, table = read_ids(users, "user", catalogue.schema.users)
+    ids, table, report = read_ids(users, "user", catalogue.schema.users, on_bad_rows=on_bad_rows)
     features = _features(catalogue.user_features, table, len(ids))
-    return NewUsers(ids, Histories.empty(len(ids), features))
+    return NewUsers(ids, Histories.empty(len(ids), features), report=report)
 
 
 def read_ids(
     source: Any,  # noqa: ANN401
     part: str,
     given: Mapping[str, Column],
-) -> tuple[Ids, pa.Table]:
-    """Return the distinct ids of a users or items table, and its rows in the same order.
+    *,
+    on_bad_rows: OnBadRows = "raise",
+) -> tuple[Ids, pa.Table, RowReport]:
+    """Return the ids of a users or items table, its good rows in the same order, and the report.
 
     Args:
         source: any supported table.
         part: "user" or "item".
         given: kinds of the columns; one of kind "id" names the id column.
+        on_bad_rows: "raise" refuses the whole, "drop" leaves bad rows out.
 
     Raises:
-        DataError: no id column, no rows, or an id that is missing or occurs twice.
+        DataError: no id column, no rows, or an id that is missing or occurs twice under "raise".
     """
 
     def id_column(names: Any) -> str:  # noqa: ANN401
@@ -122,32 +126,24 @@ def read_ids(
         return columns.require(part, names, f"the {part}s table", also=("id",))
 
     found = read_source(source, f"{part}s", ids=lambda names: [id_column(names)])
-    # the same reader as for training data checks the ids
     name = id_column(found.table.column_names)
-    column = found.table[name]
-    if found.malformed:
-        row, cause = found.malformed[0]
-        raise DataError(f"{found.name}, row {row}: {cause}; mend the row")
-    probe = Dataset.from_tables(
-        {"user": column, "item": column}
-        if name not in found.text_columns
-        else {"user": _as_read(column), "item": _as_read(column)},
-        name=f"{part}s",
+    check = RowCheck(found.name, found.table.num_rows, found.first_line)
+    check.refuse_malformed(found.malformed)
+    notes = list(found.notes)
+    factor = check_ids(check, found, name, notes)
+    again = np.ones(found.table.num_rows, bool)
+    again[np.unique(factor.codes, return_index=True)[1]] = False
+    check.refuse(
+        again & (factor.codes >= 0),
+        name,
+        found.table[name],
+        cause=f"the {part} occurs twice",
+        mend=f"keep one row per {part}",
     )
-    if probe.n_items < len(column):
-        raise DataError(
-            f"{found.name}: {len(column) - probe.n_items} of {len(column)} rows repeat the id of "
-            f"an earlier row; keep one row per {part}"
-        )
-    return probe.items, found.table
-
-
-def _as_read(column: pa.ChunkedArray) -> pa.Array:
-    """Give ids that a text file holds the type that they have in a table of interactions."""
-    from warmstart.data.ids import factorise
-
-    factor = factorise(column, written_as_text=True)
-    return factor.values.take(pa.array(factor.codes, mask=factor.codes < 0))
+    report = conclude([check], notes, on_bad_rows)
+    rows = np.flatnonzero(~check.bad)
+    ids = Ids(factor.values.take(pa.array(factor.codes[rows])))
+    return ids, found.table.take(pa.array(rows)), report
 
 
 def _features(space: FeatureSpace | None, table: pa.Table | None, n_users: int) -> Any:  # noqa: ANN401

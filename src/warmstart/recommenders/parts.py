@@ -12,18 +12,23 @@ import scipy.sparse as sp
 from warmstart.core.types import FloatArray, Histories
 from warmstart.meta.closed_form import Belief, ClosedFormConfig, observation_weights
 from warmstart.recommenders.query import QueryEncoder
+from warmstart.recommenders.recency import Recency
+
+FIRST_CLOSED = 3
+"""Column of the gates where the closed forms begin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything fitted that scores the catalogue, before the gates.
 
-    In the order of the gates' columns: the encoder, popularity, the closed form once for each
-    power of popularity by which its expectation is divided, and each memory.
+    In the order of the gates' columns: the encoder, popularity, its rise of late, the closed form
+    once for each power of popularity by which its expectation is divided, each memory.
 
     Attributes:
         encoder: the amortised query vector, or None where the data were too few to train one.
         log_popularity: (items,) log share of the likes.
+        recency: the rise of each item, or None where the data have no times or show none.
         belief: prior of the closed form.
         closed_form: its settings.
         powers: (closed forms,) exponents b; the closed form's expectation is divided by mean^b.
@@ -34,6 +39,7 @@ class Parts:
 
     encoder: QueryEncoder | None
     log_popularity: FloatArray
+    recency: Recency | None
     belief: Belief
     closed_form: ClosedFormConfig
     powers: tuple[float, ...]
@@ -45,7 +51,7 @@ class Parts:
     def names(self) -> list[str]:
         """One name for each column of the gates."""
         closed = [f"closed-form^{p:g}" for p in self.powers]
-        return ["encoder", "popularity", *closed, *self.memories]
+        return ["encoder", "popularity", "recency", *closed, *self.memories]
 
     @property
     def tempering(self) -> FloatArray:
@@ -79,9 +85,12 @@ class Parts:
         popular: npt.NDArray[np.float32] = np.broadcast_to(
             self.log_popularity, (n_users, n_items)
         ).astype(np.float32)
+        rising = np.zeros((n_users, n_items), np.float32)
+        if self.recency is not None:
+            rising += self.recency.trust(histories)[:, None] * self.recency.rise
         expected = self.expectation(histories)
         said = self.remembered(histories)
-        out = [encoded, popular, *(expected * t for t in self.tempering)]
+        out = [encoded, popular, rising, *(expected * t for t in self.tempering)]
         out += [(said @ m).toarray() for m in self.memories.values()]
         return [part / scale for part, scale in zip(out, self.scales, strict=True)]
 
@@ -113,6 +122,9 @@ class Parts:
             self,
             encoder=encoder,
             log_popularity=rows(self.log_popularity, float(self.log_popularity.min())),
+            recency=None
+            if self.recency is None
+            else replace(self.recency, rise=rows(self.recency.rise)),
             belief=replace(
                 belief,
                 mean=rows(belief.mean, smallest),
@@ -132,6 +144,9 @@ class Parts:
             "scales": self.scales,
             **matrix_arrays("belief.covariance", self.belief.covariance),
         }
+        if self.recency is not None:
+            out["recency.rise"] = self.recency.rise
+            out["recency.end"] = np.array([self.recency.end, self.recency.half_life])
         if self.encoder is not None:
             out |= {f"encoder.{name}": a for name, a in self.encoder.arrays().items()}
         for number, memory in enumerate(self.memories.values()):
@@ -154,6 +169,9 @@ class Parts:
         return cls(
             QueryEncoder(**weights) if weights else None,
             arrays["log_popularity"],
+            Recency(arrays["recency.rise"], *map(float, arrays["recency.end"]))
+            if "recency.rise" in arrays
+            else None,
             Belief(
                 arrays["belief.mean"],
                 matrix_from(arrays, "belief.covariance", n),

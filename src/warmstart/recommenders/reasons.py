@@ -101,4 +101,5 @@ def _title(catalogue: Catalogue, histories: Histories, event: int) -> str:
 
 def _standard(scores: FloatArray) -> FloatArray:
     spread = scores.std(axis=1, keepdims=True)
-    return (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-12)
+    standard: FloatArray = (scores - scores.mean(axis=1, keepdims=True)) / np.maximum(spread, 1e-12)
+    return standard

@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.errors import MissingExtraError
@@ -25,13 +26,17 @@ from warmstart.meta.closed_form import learn_belief
 from warmstart.meta.episodes import draw_episodes
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
 from warmstart.recommenders.memory import learn_memories
-from warmstart.recommenders.parts import Parts
+from warmstart.recommenders.parts import FIRST_CLOSED, Parts
 from warmstart.recommenders.query import QueryEncoder
+from warmstart.recommenders.recency import Recency, learn_recency
 
 if TYPE_CHECKING:
     from warmstart.models.set_encoder import SetEncoder
     from warmstart.recommenders.checkpoint import Checkpoint
     from warmstart.recommenders.default import DefaultConfig
+
+Exam = tuple[IntArray, Histories, sp.csr_array]
+"""Users, what they show, and what they are judged on."""
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
 
@@ -54,6 +59,7 @@ class Trained:
 def meta_train_default(
     evidence: sp.csr_array,
     features: sp.csr_array | None,
+    times: sp.csr_array | None,
     config: DefaultConfig,
     *,
     seed: int,
@@ -65,6 +71,7 @@ def meta_train_default(
     Args:
         evidence: (users, items) signed evidence of the training users.
         features: (users, user features) or None.
+        times: (users, items) seconds since the epoch, entry by entry of `evidence`, or None.
         config: settings.
         seed: the same seed gives the same model.
         progress: told how far training has come.
@@ -74,16 +81,18 @@ def meta_train_default(
     counts = np.diff(likes.indptr)
     able = np.flatnonzero(counts >= 2)
     rng = generator(seed, "folds")
+    dated = None if times is None else _Dated.of(evidence, times)
     parts = _closed_parts(likes, config)
     if len(able) < _FEWEST_USERS:
         return Trained(parts, _untrained_gates(parts), [])
-    folds = np.array_split(rng.permutation(able), config.folds)
-    steps = _Steps(config.folds, progress)
-    encoders, held = [], []
+    n_folds = config.folds or (5 if len(able) < 3_000 else 3)
+    folds = np.array_split(rng.permutation(able), n_folds)
+    steps = _Steps(n_folds, progress)
+    encoders, held, kept_of = [], [], []
     for number, fold in enumerate(folds):
         kept = np.ones(len(counts), bool)
         kept[fold] = False
-        judged = fold[: max(1, config.gate_users // config.folds)]
+        judged = fold[: max(1, config.gate_users // n_folds)]
         encoder = _train_encoder(
             evidence,
             features,
@@ -98,9 +107,81 @@ def meta_train_default(
         encoders.append(encoder)
         fold_parts = replace(_closed_parts(likes[kept], config), encoder=_ensemble([encoder]))
         held.append((fold_parts, judged))
+        kept_of.append(kept)
     parts = replace(parts, encoder=_ensemble(encoders))
-    gates, quality, scales = _fit_gates(held, likes, features, config, seed=seed)
+    share = None
+    if dated is not None:
+        share = _choose_recency(held, kept_of, dated, likes, config, seed=seed)
+    if dated is not None and share is not None:
+        held = [
+            (replace(p, recency=dated.recency(p.log_popularity, share, kept)), judged)
+            for (p, judged), kept in zip(held, kept_of, strict=True)
+        ]
+        parts = replace(parts, recency=dated.recency(parts.log_popularity, share))
+    gates, quality, scales = _fit_gates(held, likes, features, dated, config, seed=seed)
     return Trained(replace(parts, scales=scales), gates, quality)
+
+
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    """When the training users liked what.
+
+    Attributes:
+        user, item, time: of each like.
+        arrival: (users,) time of the first event; NaN where there is none.
+    """
+
+    user: IntArray
+    item: IntArray
+    time: npt.NDArray[np.float64]
+    arrival: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, evidence: sp.csr_array, times: sp.csr_array) -> _Dated | None:
+        """Collect the likes; None where times are missing."""
+        user = np.repeat(np.arange(evidence.shape[0]), np.diff(evidence.indptr))
+        liked = evidence.data > 0
+        if not liked.any() or np.isnan(times.data).any():
+            return None
+        arrival = np.full(evidence.shape[0], np.inf)
+        np.minimum.at(arrival, user, times.data)
+        return cls(user[liked], evidence.indices[liked], times.data[liked], arrival)
+
+    def recency(
+        self, log_popularity: FloatArray, share: float, kept: npt.NDArray[np.bool_] | None = None
+    ) -> Recency:
+        """Return the rise of each item among the users kept."""
+        who = slice(None) if kept is None else kept[self.user]
+        return learn_recency(self.item[who], self.time[who], log_popularity, share=share)
+
+    def weight(self, users: IntArray, config: DefaultConfig) -> npt.NDArray[np.float64]:
+        """Return (users,) weights: half of the say to all alike, half to the newest."""
+        arrival = self.arrival[users]
+        newest = arrival >= np.quantile(arrival, 1 - config.newest_share)
+        return 0.5 / len(users) + 0.5 * newest / newest.sum()  # type: ignore[no-any-return]
+
+
+def _choose_recency(
+    held: list[tuple[Parts, IntArray]],
+    kept_of: list[npt.NDArray[np.bool_]],
+    dated: _Dated,
+    likes: sp.csr_array,
+    config: DefaultConfig,
+    *,
+    seed: int,
+) -> float | None:
+    """Return the age that, added to popularity, ranks best at zero shots; None if none helps."""
+    marks = dict.fromkeys((None, *config.recent_shares), 0.0)
+    for number, (parts, judged) in enumerate(held):
+        users, support, query = _exams(likes, judged, None, (0,), seed, f"recency{number}")[0]
+        for share in marks:
+            scores = parts.log_popularity
+            if share is not None:
+                kept = kept_of[number]
+                scores = scores + dated.recency(scores, share, kept).rise
+            top, _ = top_k(np.broadcast_to(scores, query.shape), LENGTH, seen=support)
+            marks[share] += float(dated.weight(users, config) @ metrics.ndcg(top, query, LENGTH))
+    return max(marks, key=lambda share: marks[share])
 
 
 def _likes(evidence: sp.csr_array) -> sp.csr_array:
@@ -120,11 +201,12 @@ def _closed_parts(likes: sp.csr_array, config: DefaultConfig) -> Parts:
     return Parts(
         encoder=None,
         log_popularity=np.log(share).astype(np.float32),
+        recency=None,
         belief=learn_belief(likes, config.closed_form, neighbours=neighbours),
         closed_form=config.closed_form,
         powers=config.powers,
         memories=memories,
-        scales=np.ones(2 + len(config.powers) + len(memories), np.float32),
+        scales=np.ones(FIRST_CLOSED + len(config.powers) + len(memories), np.float32),
         dislike=config.memory_dislike,
     )
 
@@ -133,7 +215,7 @@ def _untrained_gates(parts: Parts) -> Gates:
     """Return what is sensible without anybody to learn from: popularity, then the closed form."""
     weights = np.zeros((2, len(parts.names)), np.float32)
     weights[0, parts.names.index("popularity")] = 1e-3
-    weights[1, 2] = 1.0
+    weights[1, FIRST_CLOSED] = 1.0
     return Gates(np.array([0, 1], np.float32), weights)
 
 
@@ -187,7 +269,7 @@ def _train_encoder(
             model = _ensemble([encoder])
             marks = [
                 _ndcg(model.queries(support) @ model.items.T + model.bias, support, query)
-                for support, query in exams.values()
+                for _, support, query in exams.values()
             ]
             return float(np.mean(marks))
 
@@ -212,8 +294,8 @@ def _exams(
     shots: tuple[int, ...],
     seed: int,
     name: str,
-) -> dict[int, tuple[Histories, sp.csr_array]]:
-    """Return, for each number of shots that somebody can give, supports and queries."""
+) -> dict[int, Exam]:
+    """Return, for each number of shots that somebody can give, users, supports and queries."""
     out = {}
     counts = np.diff(likes.indptr)[users]
     for k in shots:
@@ -236,7 +318,7 @@ def _exams(
             (np.ones(int((~first).sum()), np.float32), (row[~first], item[~first])),
             shape=rows.shape,
         )
-        out[k] = (support, query)
+        out[k] = (able, support, query)
     return out
 
 
@@ -249,6 +331,7 @@ def _fit_gates(
     held: list[tuple[Parts, IntArray]],
     likes: sp.csr_array,
     features: sp.csr_array | None,
+    dated: _Dated | None,
     config: DefaultConfig,
     *,
     seed: int,
@@ -259,20 +342,23 @@ def _fit_gates(
         _exams(likes, judged, features, config.gate_shots, seed, f"gates{i}")
         for i, (_, judged) in enumerate(held)
     ]
-    knots = [k for k in config.gate_shots if sum(len(e[k][0]) for e in exams if k in e) >= 50]
+    knots = [k for k in config.gate_shots if sum(len(e[k][1]) for e in exams if k in e) >= 50]
     scales = _scales(held, exams, knots)
     weights, quality = [], []
     start = np.zeros(len(names), np.float32)
     start[0] = 1.0
     for k in knots:
-        lists = []
+        lists, who = [], []
         for (parts, _), exam in zip(held, exams, strict=True):
             if k not in exam:
                 continue
-            support, query = exam[k]
+            able, support, query = exam[k]
             scored = replace(parts, scales=scales).scores(support)
             lists.append(Shortlist.of(scored, support, query))
+            who.append(able)
         shortlist = _joined(lists)
+        if dated is not None:
+            shortlist = replace(shortlist, weight=dated.weight(np.concatenate(who), config))
         chosen, best = choose_weights(shortlist, start)
         weights.append(chosen)
         alone = {n: shortlist.ndcg(shortlist.scores[:, :, i]) for i, n in enumerate(names)}
@@ -284,7 +370,7 @@ def _fit_gates(
 
 def _scales(
     held: list[tuple[Parts, IntArray]],
-    exams: list[dict[int, tuple[Histories, sp.csr_array]]],
+    exams: list[dict[int, Exam]],
     knots: list[int],
 ) -> FloatArray:
     """Return what brings the top scores of each part near 1; the logits stay as they are."""
@@ -292,9 +378,9 @@ def _scales(
     scales = np.ones(len(parts.names), np.float32)
     middle = [k for k in knots if k > 0 and k in exam]
     if middle:
-        support, _ = exam[middle[len(middle) // 2]]
+        _, support, _ = exam[middle[len(middle) // 2]]
         for i, part in enumerate(parts.scores(support)):
-            if i >= 2:
+            if i >= FIRST_CLOSED:
                 depth = min(20, part.shape[1])
                 top = np.partition(part, part.shape[1] - depth, axis=1)[:, -depth:]
                 scales[i] = max(float(np.median(top.mean(axis=1))), 1e-12)
@@ -313,6 +399,7 @@ def _joined(lists: list[Shortlist]) -> Shortlist:
         np.concatenate([padded(s.scores, -1e9) for s in lists]),
         np.concatenate([padded(s.gains, 0.0) for s in lists]),
         np.concatenate([s.ideal for s in lists]),
+        np.full(sum(len(s.ideal) for s in lists), 1.0 / sum(len(s.ideal) for s in lists)),
     )
 
 

@@ -1,0 +1,542 @@
+"""A saved model: a folder of plain data that is checked before it is believed.
+
+    model.safetensors   the method's arrays
+    catalogue.parquet   ids, titles and columns of the items
+    manifest.json       format, method, settings, seed, data, versions, sizes and hashes
+    README.md           the model card, for people; it is never read back
+
+Nothing in it can run: no pickle, no import path (a method is looked up by its registered name), no
+Arrow extension type. Reading refuses a folder whose files are not exactly these, a symbolic link,
+a size, hash, name, type or shape that differs from the manifest, a number that is not finite, an
+index that points nowhere. The hashes prove that a folder is as it was written, not who wrote it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors.numpy as st
+import scipy.sparse as sp
+from pydantic import Field
+from safetensors import SafetensorError
+
+import warmstart
+from warmstart.core import registry
+from warmstart.core.config import Config
+from warmstart.core.errors import ArtifactError, WarmstartError
+from warmstart.core.types import Histories, State
+from warmstart.data import FeatureSpace, Ids, Schema
+from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.fitted import Fitted
+from warmstart.recommenders.model_card import model_card
+from warmstart.recommenders.new_items import WithNewItems
+
+if TYPE_CHECKING:
+    from warmstart.recommenders.recommender import Recommender
+
+FORMAT = 1
+"""Version of the format that this code writes, and the newest that it reads."""
+
+MANIFEST, MODEL, CATALOGUE, CARD = (
+    "manifest.json", "model.safetensors", "catalogue.parquet", "README.md",
+)  # fmt: skip
+_FILES = frozenset({MANIFEST, MODEL, CATALOGUE, CARD})
+_LARGEST_MANIFEST = 64 << 20
+_LARGEST_FILE = 16 << 30
+_LARGEST_TABLE = 4 << 30  # uncompressed
+_MOST_COLUMNS = 4_096
+_ID, _LIKES = "warmstart:item", "warmstart:likes"
+_NEW = "warmstart:new_items."
+
+R = TypeVar("R", bound="Recommender")
+
+
+class File(Config):
+    """One file of the artefact: its size in bytes and SHA-256."""
+
+    bytes: int = Field(ge=0, le=_LARGEST_FILE)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class Tensor(Config):
+    """One array: NumPy's name of its type, and its shape."""
+
+    dtype: str = Field(max_length=20)
+    shape: tuple[int, ...] = Field(max_length=8)
+
+
+class CatalogueInfo(Config):
+    """What the Parquet file does not say of the catalogue; see `Catalogue`."""
+
+    n_items: int = Field(ge=1)
+    n_users: int = Field(ge=0)
+    n_new: int = Field(ge=0)
+    has_table: bool
+    schema_: dict[str, Any] = Field(alias="schema")
+    user_features: list[dict[str, Any]] | None
+    item_features: list[dict[str, Any]] | None
+
+
+class Manifest(Config):
+    """The manifest: everything in the artefact that is neither an array nor the catalogue.
+
+    Attributes:
+        format: version of this format.
+        created_by: the version of warmstart that wrote it.
+        created: time of creation, if whoever saved it passed one.
+        method: registered name.
+        config: the method's settings.
+        state: plain values of the method's `State`.
+        seed: of the training.
+        data: name, fingerprint and counts of the training data.
+        report: what the method reports of its training.
+        versions: of Python and the libraries.
+        catalogue: what the Parquet file does not say.
+        tensors: every array of `model.safetensors`.
+        files: size and hash of `model.safetensors` and `catalogue.parquet`.
+        checksum: SHA-256 of this manifest's canonical JSON without this entry.
+    """
+
+    format: int
+    created_by: str
+    created: str | None = None
+    method: str = Field(max_length=200)
+    config: dict[str, Any]
+    state: dict[str, Any]
+    seed: int
+    data: dict[str, Any]
+    report: dict[str, Any]
+    versions: dict[str, str]
+    catalogue: CatalogueInfo
+    tensors: dict[str, Tensor]
+    files: dict[str, File]
+    checksum: str
+
+
+def save(model: Recommender, path: str | Path, *, created: str | None = None) -> Path:
+    """Write a fitted recommender; see `Recommender.save`."""
+    if model.name not in registry.names("methods"):
+        raise ArtifactError(
+            f"method {model.name!r} is not registered under warmstart.methods, so nobody could "
+            "load the model; register it as an entry point"
+        )
+    served = model.fitted
+    arrays, state = _arrays_of(served.method)
+    method = served.method.method if isinstance(served.method, WithNewItems) else served.method
+    catalogue = served.catalogue
+    blobs = {
+        MODEL: st.save(arrays),
+        CATALOGUE: _parquet(_catalogue_table(catalogue)),
+    }
+    values: dict[str, Any] = {
+        "format": FORMAT,
+        "created_by": f"warmstart {warmstart.__version__}",
+        "created": created,
+        "method": model.name,
+        "config": method.config.model_dump(mode="json"),
+        "state": state,
+        "seed": model.seed,
+        "data": served.origin,
+        "report": method.report() if hasattr(method, "report") else {},
+        "versions": _versions(),
+        "catalogue": {
+            "n_items": len(catalogue),
+            "n_users": catalogue.n_users,
+            "n_new": catalogue.n_new,
+            "has_table": catalogue.table is not None,
+            "schema": catalogue.schema.model_dump(mode="json"),
+            "user_features": _plain(catalogue.user_features),
+            "item_features": _plain(catalogue.item_features),
+        },
+        "tensors": {n: {"dtype": a.dtype.name, "shape": a.shape} for n, a in arrays.items()},
+        "files": {
+            name: {"bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
+            for name, blob in blobs.items()
+        },
+    }
+    try:
+        text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"method {model.name!r} keeps what JSON cannot hold in its state or report: {error}"
+        ) from None
+    values = json.loads(text)
+    values["checksum"] = _checksum(values)
+    blobs[MANIFEST] = json.dumps(values, ensure_ascii=False, indent=1).encode()
+    blobs[CARD] = model_card(values).encode()
+    return _write(Path(path), blobs)
+
+
+def load(path: str | Path, kind: type[R]) -> R:
+    """Read a saved recommender; see `Recommender.load`."""
+    folder = Path(path)
+    blobs, manifest = _read(folder)
+    arrays = _tensors(blobs[MODEL], manifest, folder)
+    catalogue = _catalogue(blobs[CATALOGUE], manifest, folder)
+    try:
+        method_kind = registry.lookup("methods", manifest.method)
+    except WarmstartError as error:
+        raise ArtifactError(
+            f"{folder} needs the method {manifest.method!r}: {error}; install the plug-in that "
+            "brings it"
+        ) from None
+    try:
+        method = _method(method_kind, arrays, manifest, len(catalogue))
+    except WarmstartError as error:
+        raise ArtifactError(f"{folder} does not fit its method: {error}; train it again") from None
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise ArtifactError(
+            f"{folder} does not fit its method {manifest.method!r} "
+            f"({type(error).__name__}: {error}); train it again"
+        ) from None
+    inner = method.method if isinstance(method, WithNewItems) else method
+    fitted = Fitted(method, catalogue, manifest.data)
+    return kind._restored(manifest.method, manifest.seed, inner, fitted)
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Return the manifest of a saved model, the rest of which is not looked at.
+
+    Raises:
+        ArtifactError: there is none, it is damaged, or its format is newer than this code.
+    """
+    folder = Path(path)
+    _check_folder(folder)
+    return _manifest(_bytes(folder / MANIFEST, _LARGEST_MANIFEST), folder)
+
+
+# Writing
+
+
+def _arrays_of(method: Any) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:  # noqa: ANN401
+    inner = method.method if isinstance(method, WithNewItems) else method
+    state: State = inner.state()
+    # order="C", for safetensors writes the memory as it lies
+    arrays = {name: np.asarray(array, order="C") for name, array in state.arrays.items()}
+    if any(name.startswith("warmstart:") for name in arrays):
+        raise ArtifactError("a method's arrays must not be called warmstart:…; rename them")
+    if isinstance(method, WithNewItems):
+        n = method.neighbours
+        arrays[_NEW + "data"], arrays[_NEW + "indices"] = n.data, n.indices.astype(np.int64)
+        arrays[_NEW + "indptr"] = n.indptr.astype(np.int64)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ArtifactError(f"array {name!r} is of type {array.dtype}; keep numbers only")
+        if not np.isfinite(array).all():
+            raise ArtifactError(f"array {name!r} holds NaN or infinity; the training failed")
+    return arrays, state.meta
+
+
+def _catalogue_table(catalogue: Catalogue) -> pa.Table:
+    columns: dict[str, Any] = {
+        _ID: catalogue.items.values,
+        _LIKES: pa.array(catalogue.likes.astype(np.int64)),
+    }
+    known = pa.table({}) if catalogue.table is None else catalogue.table
+    for name in known.column_names:
+        column = known[name]
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        if pa.types.is_duration(column.type) or pa.types.is_null(column.type):
+            column = column.cast(pa.int64())
+        columns[name] = column
+    return pa.table(columns)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    buffer = pa.BufferOutputStream()
+    # without Arrow's own schema there is no extension type that a reader could revive
+    pq.write_table(table.replace_schema_metadata(None), buffer, store_schema=False)
+    return bytes(buffer.getvalue())
+
+
+def _write(path: Path, blobs: Mapping[str, bytes]) -> Path:
+    """Write a folder beside the target, and put it in its place when it is whole."""
+    target = Path(os.path.realpath(path))
+    if target.exists() and not _replaceable(target):
+        raise ArtifactError(f"{path} exists and is no saved model; choose another path")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise ArtifactError(f"cannot write {path}: {error.strerror}; choose another path") from None
+    try:
+        for name, blob in blobs.items():
+            with (fresh / name).open("wb") as file:
+                file.write(blob)
+                file.flush()
+                os.fsync(file.fileno())
+        fresh.chmod(0o755)
+        _swap(fresh, target)
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write {path}: {error.strerror}; what was there before is still there"
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return path
+
+
+def _swap(fresh: Path, target: Path) -> None:
+    if not target.exists():
+        fresh.rename(target)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
+    try:
+        target.rename(old)  # replaces the empty folder
+        try:
+            fresh.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _replaceable(target: Path) -> bool:
+    if not target.is_dir():
+        return False
+    names = {entry.name for entry in target.iterdir()}
+    return not names or (MANIFEST in names and names <= _FILES)
+
+
+# Reading
+
+
+def _read(folder: Path) -> tuple[dict[str, bytes], Manifest]:
+    _check_folder(folder)
+    manifest = _manifest(_bytes(folder / MANIFEST, _LARGEST_MANIFEST), folder)
+    if set(manifest.files) != {MODEL, CATALOGUE}:
+        raise ArtifactError(
+            f"{folder / MANIFEST} lists the files {sorted(manifest.files)}; expected "
+            f"{sorted([MODEL, CATALOGUE])}: the model is damaged, get it again"
+        )
+    blobs = {}
+    for name, expected in manifest.files.items():
+        blob = _bytes(folder / name, expected.bytes)
+        if len(blob) != expected.bytes or hashlib.sha256(blob).hexdigest() != expected.sha256:
+            raise ArtifactError(
+                f"{folder / name} differs from what the manifest says ({len(blob)} bytes instead "
+                f"of {expected.bytes}, or another hash): it is damaged, get the model again"
+            )
+        blobs[name] = blob
+    return blobs, manifest
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse whatever is not a folder of exactly our files."""
+    if not folder.exists():
+        raise ArtifactError(f"no saved model at {folder}; check the path, or train one")
+    if not folder.is_dir():
+        raise ArtifactError(f"{folder} is a file; a saved model is a folder with {MANIFEST}")
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        raise ArtifactError(f"cannot read {folder}: {error.strerror}") from None
+    names = {entry.name for entry in entries}
+    if MANIFEST not in names:
+        raise ArtifactError(f"{folder} has no {MANIFEST}: it is not a saved model")
+    for entry in entries:
+        if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
+            raise ArtifactError(
+                f"{folder / entry.name} is not a plain file (a link or a folder); refused"
+            )
+    missing, extra = _FILES - {CARD} - names, names - _FILES
+    if missing or extra:
+        what = f"lacks {sorted(missing)}" if missing else f"holds unexpected {sorted(extra)}"
+        raise ArtifactError(f"{folder} {what}; a saved model is exactly {sorted(_FILES)}")
+
+
+def _bytes(path: Path, largest: int) -> bytes:
+    """Read a plain file of at most `largest` bytes, and not through a link."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        with os.fdopen(handle, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise ArtifactError(f"{path} is not a plain file; refused")
+            if found.st_size > largest:
+                raise ArtifactError(
+                    f"{path} has {found.st_size:,} bytes where at most {largest:,} are expected; "
+                    "the model is damaged, get it again"
+                )
+            return file.read(largest + 1)
+    except OSError as error:
+        raise ArtifactError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _manifest(blob: bytes, folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    try:
+        values = json.loads(blob.decode("utf8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        reason = str(error) or "it nests too deeply"
+        raise ArtifactError(f"{path} is not JSON ({reason}); get the model again") from None
+    if not isinstance(values, dict):
+        raise ArtifactError(f"{path} is not a JSON object; get the model again")
+    found = values.get("format")
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise ArtifactError(f"{path} names no format version; it is not a manifest of warmstart")
+    if found > FORMAT:
+        writer = str(values.get("created_by", "a newer warmstart"))[:60]
+        raise ArtifactError(
+            f"{folder} has format {found}, written by {writer}; this is warmstart "
+            f"{warmstart.__version__}, which reads up to format {FORMAT}; run: "
+            "pip install --upgrade warmstart"
+        )
+    if values.get("checksum") != _checksum(values):
+        raise ArtifactError(f"{path} was changed after it was written; get the model again")
+    try:
+        return Manifest.parse(values)
+    except WarmstartError as error:
+        raise ArtifactError(
+            f"{path} is malformed: {str(error)[:300]}; get the model again"
+        ) from None
+
+
+def _tensors(blob: bytes, manifest: Manifest, folder: Path) -> dict[str, npt.NDArray[Any]]:
+    path = folder / MODEL
+    try:
+        arrays: dict[str, npt.NDArray[Any]] = st.load(blob)
+    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
+        raise ArtifactError(f"{path} is not a whole safetensors file ({error})") from None
+    found = {n: Tensor(dtype=a.dtype.name, shape=a.shape) for n, a in arrays.items()}
+    if found != manifest.tensors:
+        odd = sorted(set(found) ^ set(manifest.tensors)) or sorted(
+            n for n in found if found[n] != manifest.tensors[n]
+        )
+        raise ArtifactError(
+            f"{path}: array {odd[0]!r} is not what the manifest declares; get the model again"
+        )
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise ArtifactError(f"{path}: array {name!r} is of type {array.dtype}; refused")
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ArtifactError(f"{path}: array {name!r} holds NaN or infinity; refused")
+    return arrays
+
+
+def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
+    path, info = folder / CATALOGUE, manifest.catalogue
+    try:
+        file = pq.ParquetFile(pa.BufferReader(blob))
+        meta = file.metadata
+        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        if meta.num_rows != info.n_items or meta.num_columns > _MOST_COLUMNS:
+            raise ArtifactError(
+                f"{path} has {meta.num_rows} items and {meta.num_columns} columns where the "
+                f"manifest says {info.n_items} items; get the model again"
+            )
+        if size > _LARGEST_TABLE:
+            raise ArtifactError(f"{path} unpacks to {size:,} bytes; refused")
+        if b"ARROW:schema" in (meta.metadata or {}):
+            raise ArtifactError(f"{path} brings an Arrow schema of its own; refused")
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ArtifactError(f"{path} is not a whole Parquet file ({reason})") from None
+    if any(isinstance(f.type, pa.BaseExtensionType) for f in table.schema):
+        raise ArtifactError(f"{path} holds an Arrow extension type; refused")
+    if table.column_names[:2] != [_ID, _LIKES] or not pa.types.is_integer(table[_LIKES].type):
+        raise ArtifactError(f"{path} does not begin with the items' ids and likes; refused")
+    try:
+        return Catalogue(
+            items=Ids(table[_ID].combine_chunks()),
+            table=table.drop_columns([_ID, _LIKES]) if info.has_table else None,
+            likes=table[_LIKES].to_numpy().astype(np.int64),
+            n_users=info.n_users,
+            schema=Schema.parse(info.schema_),
+            user_features=_space(info.user_features),
+            item_features=_space(info.item_features),
+            n_new=info.n_new,
+        )
+    except (WarmstartError, pa.ArrowException, ValueError, TypeError) as error:
+        raise ArtifactError(f"{folder}: the catalogue is malformed: {str(error)[:300]}") from None
+
+
+def _method(
+    kind: Any,  # noqa: ANN401
+    arrays: dict[str, npt.NDArray[Any]],
+    manifest: Manifest,
+    n_items: int,
+) -> Any:  # noqa: ANN401
+    own = {name: array for name, array in arrays.items() if not name.startswith(_NEW)}
+    method = kind.from_state(State(own, manifest.state))
+    new = {n.removeprefix(_NEW): a for n, a in arrays.items() if n.startswith(_NEW)}
+    if new:
+        shape = (manifest.catalogue.n_new, n_items - manifest.catalogue.n_new)
+        parts = (new["data"], new["indices"], new["indptr"])
+        method = WithNewItems(method, sp.csr_array(parts, shape=shape))
+    for matrix in _sparse_parts(method, depth=4):
+        matrix.check_format(full_check=True)  # an index that points nowhere is a write there
+    scores = method.score(Histories.empty(1, _no_features(manifest)))
+    if scores.shape != (1, n_items) or not np.isfinite(scores).all():
+        raise ValueError(f"it gives scores of shape {scores.shape} for {n_items} items, or NaN")
+    return method
+
+
+def _sparse_parts(value: Any, depth: int) -> Iterator[Any]:  # noqa: ANN401
+    """Yield every sparse matrix in an object's attributes, lists, mappings and dataclasses."""
+    if sp.issparse(value):
+        if value.format in ("csr", "csc"):
+            yield value
+    elif depth:
+        inside: Any = ()
+        if isinstance(value, Mapping):
+            inside = value.values()
+        elif isinstance(value, list | tuple):
+            inside = value
+        elif is_dataclass(value) and not isinstance(value, type):
+            inside = [getattr(value, f.name) for f in fields(value)]
+        elif hasattr(value, "__dict__") and not isinstance(value, type | Config):
+            inside = vars(value).values()
+        for one in inside:
+            yield from _sparse_parts(one, depth - 1)
+
+
+def _no_features(manifest: Manifest) -> Any:  # noqa: ANN401
+    space = _space(manifest.catalogue.user_features)
+    return None if space is None else space.one({})
+
+
+def _space(blocks: list[dict[str, Any]] | None) -> FeatureSpace | None:
+    return None if blocks is None else FeatureSpace.from_json(json.dumps(blocks))
+
+
+def _plain(space: FeatureSpace | None) -> Any:  # noqa: ANN401
+    return None if space is None else json.loads(space.to_json())
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    rest = {key: value for key, value in values.items() if key != "checksum"}
+    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("numpy", "scipy", "pyarrow", "safetensors", "torch"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,117 @@
+"""What serving needs once a method is fitted: the method and its catalogue, ranked together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.data import Dataset, Ids
+from warmstart.index import top_k
+from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.filters import Mask
+from warmstart.recommenders.new_items import WithNewItems, content_neighbours
+from warmstart.recommenders.protocols import RanksFast, TakesNewItems
+
+_SCORES_AT_ONCE = 1 << 24  # dense scores in memory: 64 MB
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All that serving needs; replaced as a whole, so that a reader never sees half of it.
+
+    Attributes:
+        method: fitted; a `Method`, or one wrapped in `WithNewItems`.
+        catalogue: what it ranks.
+        origin: plain values for the record: dataset, fingerprint, counts.
+    """
+
+    method: Any
+    catalogue: Catalogue
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def base_features(self) -> Any:  # noqa: ANN401
+        """The (trained items, item features) matrix, or None."""
+        space, table = self.catalogue.item_features, self.catalogue.table
+        if space is None or table is None:
+            return None
+        return space.transform(table.slice(0, len(self.catalogue) - self.catalogue.n_new))
+
+    def rank(
+        self,
+        histories: Histories,
+        k: int,
+        allowed: Mask | None = None,
+        barred: Histories | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Return (users, min(k, items)) items and scores: nothing seen, barred or disallowed.
+
+        Args:
+            histories: the users.
+            k: length of the lists; they end in item -1 with score -inf where items run out.
+            allowed: (items,) which items may be returned, or None for all.
+            barred: the users' histories with further items that must not come back.
+
+        Raises:
+            ConfigError: `k` is below 1.
+            DataError: an event is outside the catalogue.
+        """
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
+        n_items, method = len(self.catalogue), self.method
+        events = histories.items
+        if len(events) and not (0 <= events.min() and events.max() < n_items):
+            bad = int(events.min() if events.min() < 0 else events.max())
+            raise DataError(f"item index {bad} is outside the catalogue of {n_items} items")
+        k = min(int(k), n_items)
+        if barred is None and isinstance(method, RanksFast):
+            return method.top_k(histories, k, allowed)
+        items = np.empty((len(histories), k), np.int32)
+        scores = np.empty((len(histories), k), np.float32)
+        step = max(1, _SCORES_AT_ONCE // max(1, n_items))
+        for start in range(0, len(histories), step):
+            part = np.arange(start, min(start + step, len(histories)))
+            block = histories.take(part)
+            seen = block if barred is None else barred.take(part)
+            ranked = top_k(method.score(block), k, seen=seen, candidates=allowed)
+            items[part], scores[part] = ranked
+        return items, scores
+
+    def extended(self, features: sp.csr_array | None, n_new: int) -> Any:  # noqa: ANN401
+        """Return the method for a catalogue with `n_new` more items."""
+        method = self.method
+        if isinstance(method, TakesNewItems):
+            return method.with_items(features, n_new)
+        n_old = len(self.catalogue) - self.catalogue.n_new
+        more = content_neighbours(features, self.base_features, n_new, n_old)
+        if not isinstance(method, WithNewItems):
+            return WithNewItems(method, more)
+        return replace(method, neighbours=sp.vstack([method.neighbours, more], format="csr"))
+
+
+def with_barred(histories: Histories, users: Ids, pairs: Any, catalogue: Catalogue) -> Histories:  # noqa: ANN401
+    """Return the histories with barred items appended.
+
+    Args:
+        histories: of the users.
+        users: their external ids.
+        pairs: table of `user`, `item`; ids that are not known here bar nothing.
+        catalogue: of the items.
+    """
+    data = Dataset.from_tables(pairs)
+    user = users.find(data.users.values)[data.interactions.user]
+    item = catalogue.items.find(data.items.values)[data.interactions.item]
+    known = (user >= 0) & (item >= 0)
+    rows = np.concatenate([histories.rows, user[known]])
+    items = np.concatenate([histories.items, item[known]]).astype(np.int32)
+    order = np.argsort(rows, kind="stable")
+    counts = np.bincount(rows, minlength=len(histories))
+    indptr: npt.NDArray[np.int64] = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    return Histories(indptr, items[order], np.ones(len(items), np.float32))

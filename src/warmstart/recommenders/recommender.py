@@ -1,0 +1,363 @@
+"""The public face: fit on a dataset, then recommend to users whom nobody has seen."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from warmstart.core import registry
+from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.data import Dataset
+from warmstart.index import top_k
+from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.filters import Filter, Mask
+from warmstart.recommenders.fitted import Fitted, with_barred
+from warmstart.recommenders.history import Entry, as_histories, read_history
+from warmstart.recommenders.lists import Lists, Recommendation
+from warmstart.recommenders.new_users import read_ids, read_new_users
+from warmstart.recommenders.progress import progress_bar
+from warmstart.recommenders.protocols import HasItemVectors
+from warmstart.recommenders.reasons import reasons
+
+
+class Recommender:
+    """A method by name, a catalogue, and everything between people and dense indices.
+
+    Example:
+        >>> from warmstart.data import Dataset
+        >>> rows = {"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "c", "a"]}
+        >>> model = Recommender("itemknn").fit(Dataset.from_tables(rows))
+        >>> [(r.item, r.rank) for r in model.recommend(["b"], k=2)]
+        [('a', 1), ('c', 2)]
+    """
+
+    def __init__(
+        self,
+        method: str | Any = "default",  # noqa: ANN401  (a name, or a Method)
+        *,
+        config: Config | Mapping[str, Any] | None = None,
+        seed: int = 0,
+    ) -> None:
+        """Choose a method.
+
+        Args:
+            method: a name registered under `warmstart.methods`, or a method itself.
+            config: the method's settings, as its settings class or as plain values.
+            seed: the same seed, data and settings give the same model.
+
+        Raises:
+            ConfigError: an unknown method or setting.
+        """
+        if isinstance(method, str):
+            self.name, kind = method, registry.lookup("methods", method)
+            if isinstance(config, Mapping):
+                config = kind.config_type.parse(dict(config))
+            self._method = kind(config)
+        else:
+            if config is not None:
+                raise ConfigError("give the settings to the method itself, or name the method")
+            self.name, self._method = _registered_name(method), method
+        self.seed = seed
+        self._fitted: Fitted | None = None
+
+    @property
+    def config(self) -> Config:
+        """The method's settings."""
+        return self._method.config  # type: ignore[no-any-return]
+
+    @property
+    def fitted(self) -> Fitted:
+        """What was fitted.
+
+        Raises:
+            ConfigError: nothing yet.
+        """
+        if self._fitted is None:
+            raise ConfigError("the recommender is not fitted; call fit(data), or load a saved one")
+        return self._fitted
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items that are recommended."""
+        return self.fitted.catalogue
+
+    def fit(
+        self,
+        data: Dataset,
+        *,
+        progress: bool | Progress | None = None,
+        checkpoint: str | Path | None = None,
+    ) -> Self:
+        """Learn from a dataset.
+
+        Args:
+            data: its training rows are what is learned from.
+            progress: None shows a bar where stderr is a terminal, True always, False never; or
+                a callable `(done, total, message)`.
+            checkpoint: folder in which a method that can be resumed keeps what it has got so
+                far, and from which it goes on; other methods leave it alone.
+
+        Raises:
+            ConfigError: the settings do not fit the data.
+            MissingExtraError: the method needs an extra that is not installed.
+        """
+        extra: dict[str, Any] = {}
+        if checkpoint is not None and can_resume(self._method):
+            extra["checkpoint"] = Path(checkpoint)
+        if callable(progress):
+            method = self._method.fit(data, seed=self.seed, progress=progress, **extra)
+        else:
+            with progress_bar(f"training {self.name}", show=progress) as bar:
+                method = self._method.fit(data, seed=self.seed, progress=bar, **extra)
+        self._method = method
+        origin = {
+            "dataset": data.name,
+            "fingerprint": data.fingerprint,
+            "n_users": data.n_users,
+            "n_items": data.n_items,
+            "n_interactions": len(data.interactions),
+        }
+        self._fitted = Fitted(method, Catalogue.of(data), origin)
+        return self
+
+    def recommend(
+        self,
+        history: Iterable[Entry] = (),
+        *,
+        user: Mapping[str, Any] | None = None,
+        dislikes: Iterable[Entry] = (),
+        k: int = 10,
+        exclude: Iterable[str | int] = (),
+        filter: Filter | None = None,
+        now: float | None = None,
+        explain: bool = True,
+    ) -> list[Recommendation]:
+        """Return the `k` best items for one user, none of whose events need have been trained on.
+
+        Args:
+            history: what the user did: ids, titles or nearly titles, pairs `(item, rating)`, or
+                mappings with `item` and `rating`, `value`, `event`, `timestamp`.
+            user: what is known of the user, such as `{"age": 25}`; the columns of the users
+                table that the model was trained with.
+            dislikes: items that the user does not like; they move the list, too.
+            k: how many; fewer come back where fewer are allowed.
+            exclude: further items that must not come back, as ids or titles.
+            filter: a condition on the item columns, see `warmstart.recommenders.filters`.
+            now: seconds since the epoch; events after it are left out.
+            explain: whether to give reasons; they cost one more scoring per event.
+
+        Raises:
+            UnknownItemError: an item is not in the catalogue, or a title fits several; the error
+                proposes the nearest ones.
+            ConfigError: `k` is below 1, or the filter is malformed.
+            DataError: an entry is malformed, or `user` names an unknown column.
+        """
+        served = self.fitted
+        catalogue = served.catalogue
+        rule = catalogue.schema.evidence
+        events = read_history(history, catalogue.titles, rule, dislikes=dislikes, now=now)
+        histories = as_histories(events, _known_of(catalogue, user))
+        allowed = _allowed(catalogue, filter, exclude)
+        items, scores = served.rank(histories, k, allowed)
+        found = items[0][items[0] >= 0]
+        lines = [""] * len(found)
+        if explain:
+            lines = reasons(served.method, histories, found, catalogue)
+        return _numbered(catalogue, found, scores[0], lines)
+
+    def recommend_batch(
+        self,
+        histories: Any = None,  # noqa: ANN401  (Histories, a frame, a table, columns, a path)
+        *,
+        users: Any = None,  # noqa: ANN401
+        k: int = 10,
+        exclude: Iterable[str | int] = (),
+        exclude_pairs: Any = None,  # noqa: ANN401
+        filter: Filter | None = None,
+        candidates: Mask | None = None,
+        on_bad_rows: Any = "raise",  # noqa: ANN401
+    ) -> Lists:
+        """Return the lists of many users at once.
+
+        Args:
+            histories: ready `Histories`, or a table (frame, Arrow, mapping of columns, path) with
+                `user`, `item` and optionally rating, timestamp, event. Events on items outside
+                the catalogue are left out and counted; a user of whom nothing is left gets what
+                a user without history gets.
+            users: table with `user` and what is known of them; users without events are listed,
+                too. Not together with ready `Histories`, which carry their features.
+            k: how many items each.
+            exclude: items that nobody must get.
+            exclude_pairs: table of `user`, `item`: items that these users must not get.
+            filter: a condition on the item columns.
+            candidates: (items,) which items may be returned.
+            on_bad_rows: "raise" refuses tables with bad rows, "drop" leaves the rows out.
+
+        Raises:
+            ConfigError: `k` is below 1, or the filter is malformed.
+            DataError: a table cannot be read.
+        """
+        served = self.fitted
+        catalogue = served.catalogue
+        allowed = _allowed(catalogue, filter, exclude)
+        if candidates is not None:
+            chosen = catalogue.where(candidates)
+            allowed = chosen if allowed is None else allowed & chosen
+        if isinstance(histories, Histories):
+            if users is not None or exclude_pairs is not None:
+                raise ConfigError("ready Histories have no user ids to join other tables to")
+            items, scores = served.rank(histories, k, allowed)
+            return Lists(items, scores, None, catalogue.items)
+        new = read_new_users(histories, users, catalogue, on_bad_rows=on_bad_rows)
+        barred = None
+        if exclude_pairs is not None:
+            barred = with_barred(new.histories, new.users, exclude_pairs, catalogue)
+        items, scores = served.rank(new.histories, k, allowed, barred)
+        return Lists(
+            items, scores, new.users, catalogue.items, new.n_unknown_events, new.n_unknown_users
+        )
+
+    def similar_items(self, item: str | int, k: int = 10) -> list[Recommendation]:
+        """Return the `k` items most like one item.
+
+        By the cosine of the method's item vectors; where it has none, what the method recommends
+        to somebody who likes this item and nothing else.
+
+        Raises:
+            UnknownItemError: the item is not in the catalogue.
+            ConfigError: `k` is below 1.
+        """
+        served = self.fitted
+        catalogue = served.catalogue
+        index = catalogue.titles.find(item)
+        history = as_histories(read_history([item], catalogue.titles, catalogue.schema.evidence))
+        if isinstance(served.method, HasItemVectors):
+            vectors = served.method.item_vectors()
+            norms = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
+            cosine = (vectors @ vectors[index]) / (norms * norms[index])
+            items, scores = top_k(cosine[None].astype(np.float32), k, seen=history)
+            how = "its item vector points the same way"
+        else:
+            items, scores = served.rank(history, k, None)
+            how = f"ranks high for those who like {catalogue.titles.title(index)}"
+        found = items[0][items[0] >= 0]
+        return _numbered(catalogue, found, scores[0], [how] * len(found))
+
+    def add_items(self, table: Any) -> Self:  # noqa: ANN401  (a frame, a table, columns, a path)
+        """Add items that nobody has seen; they can be recommended at once.
+
+        The method scores them from their content if it can; else they borrow the scores of the
+        trained items most like them by the item columns. The model changes as a whole or not at
+        all, and calls that are running finish on the old catalogue.
+
+        Args:
+            table: item ids, and the item columns that the model was trained with.
+
+        Raises:
+            DataError: an id is missing, occurs twice or is in the catalogue already.
+        """
+        served = self.fitted
+        catalogue = served.catalogue
+        items, rows, _ = read_ids(table, "item", catalogue.schema.items)
+        longer = catalogue.with_items(items, rows)
+        features = None
+        if catalogue.item_features is not None:
+            features = catalogue.item_features.transform(rows)
+        self._fitted = replace(
+            served, method=served.extended(features, len(items)), catalogue=longer
+        )
+        return self
+
+    def save(self, path: str | Path, *, created: str | None = None) -> Path:
+        """Write the model as a folder: safetensors, Parquet and JSON, hashed, no pickle.
+
+        Args:
+            path: the folder; a model that is there is replaced once the new one is whole.
+            created: time of creation for the record; without it equal models are equal files.
+
+        Raises:
+            ArtifactError: the path holds something that is no model, or cannot be written.
+        """
+        from warmstart.recommenders.artifact import save
+
+        return save(self, path, created=created)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a saved model; needs NumPy alone and runs no code from the file.
+
+        Raises:
+            ArtifactError: it is damaged, hostile, of a newer format, or of a method that is not
+                installed.
+        """
+        from warmstart.recommenders.artifact import load
+
+        return load(path, cls)
+
+    @classmethod
+    def _restored(cls, name: str, seed: int, method: Any, fitted: Fitted) -> Self:  # noqa: ANN401
+        model = cls.__new__(cls)
+        model.name, model.seed, model._method, model._fitted = name, seed, method, fitted
+        return model
+
+
+def load(path: str | Path) -> Recommender:
+    """Read a saved model; see `Recommender.load`."""
+    return Recommender.load(path)
+
+
+def can_resume(method: Any) -> bool:  # noqa: ANN401  (a Method)
+    """Whether the method keeps checkpoints while it is fitted."""
+    return "checkpoint" in inspect.signature(method.fit).parameters
+
+
+def _allowed(
+    catalogue: Catalogue, condition: Filter | None, exclude: Iterable[str | int]
+) -> Mask | None:
+    if isinstance(exclude, str | int):
+        raise DataError(f"exclude is a list of items, got {exclude!r}; write [{exclude!r}]")
+    gone = [catalogue.titles.find(item) for item in exclude]
+    if condition is None and not gone:
+        return None
+    allowed = np.ones(len(catalogue), bool) if condition is None else catalogue.where(condition)
+    allowed = allowed.copy()
+    allowed[gone] = False
+    return allowed
+
+
+def _known_of(catalogue: Catalogue, user: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
+    space = catalogue.user_features
+    if not user:
+        return None if space is None else space.one({})
+    if space is None:
+        raise DataError(
+            f"the model was trained without user columns, so it cannot use {next(iter(user))!r}; "
+            "train it with a users table"
+        )
+    return space.one(user)
+
+
+def _registered_name(method: Any) -> str:  # noqa: ANN401
+    kind = type(method)
+    home = f"{kind.__module__}:{kind.__qualname__}"
+    known = {e.value: e.name for e in entry_points(group="warmstart.methods")}
+    return known.get(home, home)
+
+
+def _numbered(
+    catalogue: Catalogue, items: IntArray, scores: FloatArray, lines: list[str]
+) -> list[Recommendation]:
+    return [
+        Recommendation(
+            catalogue.items[int(item)], catalogue.titles.title(int(item)), float(score), place, line
+        )
+        for place, (item, score, line) in enumerate(zip(items, scores, lines, strict=False), 1)
+    ]
