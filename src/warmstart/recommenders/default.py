@@ -29,8 +29,10 @@ from warmstart.meta.closed_form import ClosedFormConfig, observation_weights
 from warmstart.meta.settings import AmortisedConfig
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.gates import Gates
+from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.parts import FIRST_CLOSED, Parts
+from warmstart.recommenders.popularity import liked
 
 _BLOCK = 512  # users scored at once, so that a block's scores stay in cache
 
@@ -55,6 +57,7 @@ class DefaultConfig(Config):
         newest_share: share of the users, the last to arrive, who have half the say in the gates
             where the data have times: who comes next is like them.
         powers: the closed form takes part once for each exponent b, divided by popularity^b.
+        factors: settings of the folded-in factors that validation users choose from.
         memory: the item–item memories.
         dense_items: catalogue size up to which the belief's covariance is kept whole.
         gate_shots: numbers of shots at which the gates are chosen.
@@ -75,6 +78,11 @@ class DefaultConfig(Config):
     recent_shares: tuple[float, ...] = (0.03, 0.1, 0.3)
     newest_share: float = Field(0.2, gt=0, le=1)
     powers: tuple[float, ...] = (0.0, 0.15, 0.3)
+    factors: tuple[IALSConfig, ...] = (
+        IALSConfig(factors=64, reg=100.0, alpha=20.0),
+        IALSConfig(factors=128, reg=100.0, alpha=10.0),
+        IALSConfig(factors=128, reg=30.0, alpha=10.0),
+    )
     memory: MemoryConfig = MemoryConfig()
     dense_items: int = Field(6_000, ge=1)
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
@@ -268,6 +276,8 @@ class Default:
             columns.append(parts.encoder.items)
             bias = parts.encoder.bias
         columns += [bias[:, None], parts.log_popularity[:, None]]
+        if parts.factors is not None:
+            columns.append(parts.factors.factors)
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
         self._vectors = np.ascontiguousarray(np.concatenate(columns, axis=1).T)
@@ -284,6 +294,9 @@ class Default:
         parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
         gate = self.gates.at(histories.shots) / parts.scales
         query = [gate[:, :1], gate[:, 1:2]]
+        if parts.factors is not None:
+            likes = liked(histories, len(parts.log_popularity))
+            query.append(parts.factors.fold_in(likes) * gate[:, 3:4])
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         if parts.encoder is not None:

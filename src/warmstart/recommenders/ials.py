@@ -74,12 +74,17 @@ class IALS:
         Raises:
             MissingExtraError: `implicit` is not installed.
         """
+        return self.fit_likes(training_likes(data), seed=seed, progress=progress)
+
+    def fit_likes(
+        self, likes: sp.csr_array, *, seed: int = 0, progress: Progress | None = None
+    ) -> Self:
+        """Factorise (users, items) binary likes; see `fit`."""
         try:
             from implicit.cpu.als import AlternatingLeastSquares
             from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
         except ImportError:
-            raise MissingExtraError("implicit", extra="compare") from None
-        likes = training_likes(data)
+            raise MissingExtraError("implicit", extra="train") from None
         c = self.config
 
         def report(sweep: int, _seconds: float, _loss: float | None) -> None:
@@ -138,6 +143,27 @@ class IALS:
         gram = exact.T @ exact + self.config.reg * np.eye(exact.shape[1])
         self._gram = gram.astype(np.float32)
         self._spread = np.linalg.solve(gram, exact.T).T.astype(np.float32)
+
+    def extended(self, factors: FloatArray) -> IALS:
+        """Return a copy with other (items, factors) item vectors that folds in as this one does."""
+        copy = IALS(self.config)
+        copy.factors, copy._gram = factors, self._gram
+        copy.counts = np.pad(self.counts, (0, len(factors) - len(self.counts)))
+        copy._spread = np.linalg.solve(self._gram, factors.T).T.astype(np.float32)
+        return copy
+
+    def arrays(self) -> dict[str, FloatArray]:
+        """Return what `from_arrays` needs, by name."""
+        said = np.array([self.config.reg, self.config.alpha], np.float32)
+        return {"factors": self.factors, "gram": self._gram, "settings": said}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, FloatArray]) -> IALS:
+        """Rebuild from `arrays`."""
+        factors, (reg, alpha) = arrays["factors"], arrays["settings"].tolist()
+        method = cls(IALSConfig(factors=factors.shape[1], reg=reg, alpha=alpha))
+        method._gram, method.counts = arrays["gram"], np.zeros(len(factors), np.float32)
+        return method.extended(factors)
 
     def state(self) -> State:
         """Return the item factors and the popularity."""

@@ -11,10 +11,12 @@ import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories
 from warmstart.meta.closed_form import Belief, ClosedFormConfig, observation_weights
+from warmstart.recommenders.ials import IALS
+from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency
 
-FIRST_CLOSED = 3
+FIRST_CLOSED = 4
 """Column of the gates where the closed forms begin."""
 
 
@@ -22,13 +24,14 @@ FIRST_CLOSED = 3
 class Parts:
     """Everything fitted that scores the catalogue, before the gates.
 
-    In the order of the gates' columns: the encoder, popularity, its rise of late, the closed form
-    once for each power of popularity by which its expectation is divided, each memory.
+    In the order of the gates' columns: the encoder, popularity, its rise of late, the folded-in
+    factors, the closed form once for each power of popularity by which its expectation is divided, each memory.
 
     Attributes:
         encoder: the amortised query vector, or None where the data were too few to train one.
         log_popularity: (items,) log share of the likes.
         recency: the rise of each item, or None where the data have no times or show none.
+        factors: item factors into which a new user is folded by one ridge solve, or None.
         belief: prior of the closed form.
         closed_form: its settings.
         powers: (closed forms,) exponents b; the closed form's expectation is divided by mean^b.
@@ -40,6 +43,7 @@ class Parts:
     encoder: QueryEncoder | None
     log_popularity: FloatArray
     recency: Recency | None
+    factors: IALS | None
     belief: Belief
     closed_form: ClosedFormConfig
     powers: tuple[float, ...]
@@ -51,7 +55,7 @@ class Parts:
     def names(self) -> list[str]:
         """One name for each column of the gates."""
         closed = [f"closed-form^{p:g}" for p in self.powers]
-        return ["encoder", "popularity", "recency", *closed, *self.memories]
+        return ["encoder", "popularity", "recency", "factors", *closed, *self.memories]
 
     @property
     def tempering(self) -> FloatArray:
@@ -88,9 +92,12 @@ class Parts:
         rising = np.zeros((n_users, n_items), np.float32)
         if self.recency is not None:
             rising += self.recency.trust(histories)[:, None] * self.recency.rise
+        folded = np.zeros((n_users, n_items), np.float32)
+        if self.factors is not None:
+            folded = self.factors.fold_in(liked(histories, n_items)) @ self.factors.factors.T
         expected = self.expectation(histories)
         said = self.remembered(histories)
-        out = [encoded, popular, rising, *(expected * t for t in self.tempering)]
+        out = [encoded, popular, rising, folded, *(expected * t for t in self.tempering)]
         out += [(said @ m).toarray() for m in self.memories.values()]
         return [part / scale for part, scale in zip(out, self.scales, strict=True)]
 
@@ -125,6 +132,9 @@ class Parts:
             recency=None
             if self.recency is None
             else replace(self.recency, rise=rows(self.recency.rise)),
+            factors=None
+            if self.factors is None
+            else self.factors.extended(rows(self.factors.factors)),
             belief=replace(
                 belief,
                 mean=rows(belief.mean, smallest),
@@ -147,6 +157,8 @@ class Parts:
         if self.recency is not None:
             out["recency.rise"] = self.recency.rise
             out["recency.end"] = np.array([self.recency.end, self.recency.half_life])
+        if self.factors is not None:
+            out |= {f"factors.{name}": a for name, a in self.factors.arrays().items()}
         if self.encoder is not None:
             out |= {f"encoder.{name}": a for name, a in self.encoder.arrays().items()}
         for number, memory in enumerate(self.memories.values()):
@@ -171,6 +183,9 @@ class Parts:
             arrays["log_popularity"],
             Recency(arrays["recency.rise"], *map(float, arrays["recency.end"]))
             if "recency.rise" in arrays
+            else None,
+            IALS.from_arrays({k[8:]: a for k, a in arrays.items() if k.startswith("factors.")})
+            if "factors.factors" in arrays
             else None,
             Belief(
                 arrays["belief.mean"],

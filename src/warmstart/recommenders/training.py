@@ -25,8 +25,10 @@ from warmstart.index import top_k
 from warmstart.meta.closed_form import learn_belief
 from warmstart.meta.episodes import draw_episodes
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
+from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
 from warmstart.recommenders.parts import FIRST_CLOSED, Parts
+from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency, learn_recency
 
@@ -108,6 +110,13 @@ def meta_train_default(
         fold_parts = replace(_closed_parts(likes[kept], config), encoder=_ensemble([encoder]))
         held.append((fold_parts, judged))
         kept_of.append(kept)
+    chosen = _choose_factors(held, kept_of, likes, config, seed=seed)
+    if chosen is not None:
+        held = [
+            (replace(p, factors=IALS(chosen).fit_likes(likes[kept], seed=seed)), judged)
+            for (p, judged), kept in zip(held, kept_of, strict=True)
+        ]
+        parts = replace(parts, factors=IALS(chosen).fit_likes(likes, seed=seed))
     parts = replace(parts, encoder=_ensemble(encoders))
     share = None
     if dated is not None:
@@ -184,6 +193,33 @@ def _choose_recency(
     return max(marks, key=lambda share: marks[share])
 
 
+def _choose_factors(
+    held: list[tuple[Parts, IntArray]],
+    kept_of: list[npt.NDArray[np.bool_]],
+    likes: sp.csr_array,
+    config: DefaultConfig,
+    *,
+    seed: int,
+) -> IALSConfig | None:
+    """Return the settings of the factors that rank best for the users of the first fold."""
+    (_, judged), kept = held[0], kept_of[0]
+    exams = _exams(likes, judged, None, (1, 3, 10, 20), seed, "factors")
+    marks = []
+    for settings in config.factors if len(config.factors) > 1 else ():
+        model = IALS(settings).fit_likes(likes[kept], seed=seed)
+        marks.append(
+            np.mean(
+                [
+                    _ndcg(model.fold_in(liked(s, likes.shape[1])) @ model.factors.T, s, query)
+                    for _, s, query in exams.values()
+                ]
+            )
+        )
+    if not marks:
+        return config.factors[0] if config.factors else None
+    return config.factors[int(np.argmax(marks))]
+
+
 def _likes(evidence: sp.csr_array) -> sp.csr_array:
     likes = evidence.copy()
     likes.data = (likes.data > 0).astype(np.float32)
@@ -202,6 +238,7 @@ def _closed_parts(likes: sp.csr_array, config: DefaultConfig) -> Parts:
         encoder=None,
         log_popularity=np.log(share).astype(np.float32),
         recency=None,
+        factors=None,
         belief=learn_belief(likes, config.closed_form, neighbours=neighbours),
         closed_form=config.closed_form,
         powers=config.powers,
