@@ -107,7 +107,7 @@ class Shortlist:
 
 
 def choose_weights(
-    shortlist: Shortlist, start: FloatArray, *, passes: int = 3, least_gain: float = 2e-4
+    shortlist: Shortlist, start: FloatArray, *, passes: int = 3, least_gain: float = 5e-4
 ) -> tuple[FloatArray, float]:
     """Return the weights with the best nDCG@10 that coordinate search finds, and that nDCG.
 

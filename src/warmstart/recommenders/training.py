@@ -396,8 +396,8 @@ def _fit_gates(
         shortlist = _joined(lists)
         if dated is not None:
             shortlist = replace(shortlist, weight=dated.weight(np.concatenate(who), config))
-        chosen, best = choose_weights(shortlist, start)
-        weights.append(chosen)
+        start, best = choose_weights(shortlist, start)
+        weights.append(start)  # and the next number of shots starts from here
         alone = {n: shortlist.ndcg(shortlist.scores[:, :, i]) for i, n in enumerate(names)}
         quality.append({"shots": k, "users": len(shortlist.ideal), "ndcg@10": best, **alone})
     if not knots:
