@@ -74,6 +74,11 @@ class Recommender:
         return self._method.config  # type: ignore[no-any-return]
 
     @property
+    def method(self) -> Any:  # noqa: ANN401  (a Method)
+        """The method, fitted or not."""
+        return self._method
+
+    @property
     def fitted(self) -> Fitted:
         """What was fitted.
 

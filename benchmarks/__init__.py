@@ -1,0 +1,1 @@
+"""Measurements of the promises: one folder a task, settings in, one JSON a result out."""

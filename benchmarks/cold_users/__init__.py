@@ -1,0 +1,1 @@
+"""Users nobody has seen, ranked over the whole catalogue, against tuned baselines."""

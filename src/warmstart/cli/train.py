@@ -1,0 +1,125 @@
+"""`warmstart train`: tables in, a saved model out."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import shutil
+import time
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from warmstart.cli._shared import Interrupted, check_folder, rows_rule, write_json
+from warmstart.core.errors import ConfigError
+from warmstart.data import Dataset, load_dataset
+from warmstart.recommenders import Recommender
+from warmstart.recommenders.recommender import can_resume
+
+_File = Annotated[Path | None, typer.Option(show_default=False)]
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="Folder of the saved model.", show_default=False)],
+    interactions: Annotated[
+        Path | None,
+        typer.Option(help="Table with user, item and optionally rating, timestamp, event, weight."),
+    ] = None,
+    items: _File = None,
+    users: _File = None,
+    data: Annotated[
+        str | None, typer.Option(help="A named dataset or a folder, instead of tables.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="Which method to train.")] = "default",
+    config: Annotated[
+        Path | None, typer.Option(help="Settings of the method, JSON or TOML.")
+    ] = None,
+    schema: Annotated[Path | None, typer.Option(help="JSON file: what columns are.")] = None,
+    on_bad_rows: Annotated[
+        str, typer.Option(help="raise: refuse the table; drop: leave the rows out and say so.")
+    ] = "raise",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(help="Write what was learned as JSON; - for stdout.")
+    ] = None,
+) -> None:
+    """Train a model on your tables and save it; Ctrl-C keeps what --resume continues."""
+    console = Console(stderr=json is not None and str(json) == "-")
+    check_folder(json)
+    settings = _settings(config)
+    model = Recommender(method, config=settings, seed=seed)
+    dataset = _load(data, interactions, items, users, schema, on_bad_rows)
+    if dataset.report.n_refused:
+        console.print(f"[yellow]{dataset.report.summary()}[/yellow]")
+    console.print(
+        f"{dataset.n_users:,} users, {dataset.n_items:,} items, "
+        f"{len(dataset.interactions):,} interactions"
+    )
+    checkpoint = out.with_name(out.name + ".checkpoint")
+    keeps = can_resume(model.method)
+    if resume and not keeps:
+        raise ConfigError(f"{method} keeps no checkpoints; train without --resume")
+    if resume and not checkpoint.is_dir():
+        raise ConfigError(f"there is no {checkpoint} to resume from; train without --resume")
+    if not resume:
+        shutil.rmtree(checkpoint, ignore_errors=True)
+    begun = time.perf_counter()
+    try:
+        model.fit(dataset, progress=True, checkpoint=checkpoint if keeps else None)
+    except KeyboardInterrupt:
+        if not keeps:
+            raise
+        raise Interrupted(
+            f"interrupted; the last good checkpoint is {checkpoint}; continue with --resume"
+        ) from None
+    seconds = time.perf_counter() - begun
+    model.save(out)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    console.print(f"trained {method} in {seconds:.0f} s; the model lies in [bold]{out}[/bold]")
+    console.print(f"try next: warmstart recommend {out} -k 10", highlight=False)
+    if json is not None:
+        report = getattr(model.fitted.method, "report", dict)()
+        about = {"model": str(out), "method": method, "seed": seed, "seconds": round(seconds, 2)}
+        write_json(json, about | dict(model.fitted.origin) | {"report": report})
+
+
+def _settings(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        text = path.read_text("utf8")
+        found = tomllib.loads(text) if path.suffix == ".toml" else jsonlib.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"the settings {path} are not valid: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"the settings {path} must be one table of names and values")
+    return found
+
+
+def _load(
+    data: str | None,
+    interactions: Path | None,
+    items: Path | None,
+    users: Path | None,
+    schema: Path | None,
+    on_bad_rows: str,
+) -> Dataset:
+    if (data is None) == (interactions is None):
+        raise ConfigError("give either --interactions FILE or --data NAME")
+    if data is not None:
+        return load_dataset(data)
+    assert interactions is not None
+    return Dataset.from_files(
+        interactions,
+        items,
+        users,
+        schema=schema,
+        on_bad_rows=rows_rule(on_bad_rows),
+    )
