@@ -54,6 +54,7 @@ class DefaultConfig(Config):
         training: meta-training of the encoders.
         closed_form: the Gaussian belief.
         recent_shares: ages tried for what is rising; see `warmstart.recommenders.recency`.
+        activity: a user counts in the gates by the number of their likes to this power.
         newest_share: share of the users, the last to arrive, who have half the say in the gates
             where the data have times: who comes next is like them.
         powers: the closed form takes part once for each exponent b, divided by popularity^b.
@@ -76,6 +77,7 @@ class DefaultConfig(Config):
     training: AmortisedConfig = AmortisedConfig()
     closed_form: ClosedFormConfig = ClosedFormConfig()
     recent_shares: tuple[float, ...] = (0.03, 0.1, 0.3)
+    activity: float = Field(1.0, ge=0, le=1)
     newest_share: float = Field(0.2, gt=0, le=1)
     powers: tuple[float, ...] = (0.0, 0.15, 0.3)
     factors: tuple[IALSConfig, ...] = (

@@ -163,11 +163,22 @@ class _Dated:
         who = slice(None) if kept is None else kept[self.user]
         return learn_recency(self.item[who], self.time[who], log_popularity, share=share)
 
-    def weight(self, users: IntArray, config: DefaultConfig) -> npt.NDArray[np.float64]:
-        """Return (users,) weights: half of the say to all alike, half to the newest."""
-        arrival = self.arrival[users]
-        newest = arrival >= np.quantile(arrival, 1 - config.newest_share)
-        return 0.5 / len(users) + 0.5 * newest / newest.sum()  # type: ignore[no-any-return]
+
+def _say(
+    users: IntArray, likes: sp.csr_array, dated: _Dated | None, config: DefaultConfig
+) -> npt.NDArray[np.float64]:
+    """Return (users,) how much each user's nDCG counts in choosing the gates; sums to 1.
+
+    A user counts by the number of their likes to the power `activity`; where times are known,
+    half of the say goes to the newest users.
+    """
+    say = np.diff(likes.indptr)[users].astype(np.float64) ** config.activity
+    say /= say.sum()
+    if dated is None:
+        return say
+    arrival = dated.arrival[users]
+    newest = say * (arrival >= np.quantile(arrival, 1 - config.newest_share))
+    return 0.5 * say + 0.5 * newest / newest.sum()
 
 
 def _choose_recency(
@@ -189,7 +200,7 @@ def _choose_recency(
                 kept = kept_of[number]
                 scores = scores + dated.recency(scores, share, kept).rise
             top, _ = top_k(np.broadcast_to(scores, query.shape), LENGTH, seen=support)
-            marks[share] += float(dated.weight(users, config) @ metrics.ndcg(top, query, LENGTH))
+            marks[share] += float(_say(users, likes, dated, config) @ metrics.ndcg(top, query, LENGTH))
     return max(marks, key=lambda share: marks[share])
 
 
@@ -394,8 +405,7 @@ def _fit_gates(
             lists.append(Shortlist.of(scored, support, query))
             who.append(able)
         shortlist = _joined(lists)
-        if dated is not None:
-            shortlist = replace(shortlist, weight=dated.weight(np.concatenate(who), config))
+        shortlist = replace(shortlist, weight=_say(np.concatenate(who), likes, dated, config))
         start, best = choose_weights(shortlist, start)
         weights.append(start)  # and the next number of shots starts from here
         alone = {n: shortlist.ndcg(shortlist.scores[:, :, i]) for i, n in enumerate(names)}

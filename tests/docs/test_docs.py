@@ -1,0 +1,84 @@
+"""The Python blocks of the README and the tutorial run as they stand, in the order of the page."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_limits
+
+import warmstart as ws
+
+ROOT = Path(__file__).parents[2]
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(text: str, language: str) -> Iterator[tuple[int, str]]:
+    """Yield the line number and the text of each block."""
+    for found in _BLOCK.finditer(text):
+        if found[1] == language:
+            yield text[: found.start()].count("\n") + 2, found[2]
+
+
+def run(page: Path, text: str) -> dict[str, object]:
+    """Run every Python block of a page in one namespace; a fault points at the page's line."""
+    names: dict[str, object] = {"__name__": page.stem}
+    with threadpool_limits(1):
+        for line, block in blocks(text, "python"):
+            exec(compile("\n" * (line - 1) + block, str(page), "exec"), names)
+    return names
+
+
+def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "tutorial.md"
+    names = run(page, page.read_text("utf8"))
+    said = capsys.readouterr().out
+    # what the comments of the page promise
+    assert "Dataset('ratings': 11,287 interactions, 300 users, 150 items)" in said
+    assert "no item column" in said
+    assert "interactions, row 3, column 'user': the id is empty" in said
+    assert "Dust and Stars (2026) new in the catalogue, known by its description only" in said
+    lists = names["lists"].table().to_pandas()
+    support = names["support"]
+    had = set(zip(support["user"].to_pylist(), support["item"].to_pylist(), strict=True))
+    given = set(zip(lists["user"], lists["item"], strict=True))
+    assert not had & given
+    assert set(lists["user"]) == set(names["data"].users.values.to_pylist())
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ws.load_dataset("synthetic", n_users=120, n_items=200, n_events=25)
+    write_folder(small, tmp_path / "small")
+    text = (ROOT / page).read_text("utf8")
+    assert text.count('"ml-100k"') == 1
+    run(ROOT / page, text.replace('"ml-100k"', '"small"'))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:2] for line in lines] == [
+        [str(shots), str(rank)] for shots in (0, 1, 3) for rank in range(1, 6)
+    ]
+
+
+def test_the_readme_and_the_first_page_show_the_same_lines():
+    readme, index = ((ROOT / page).read_text("utf8") for page in ("README.md", "docs/index.md"))
+    assert list(blocks(readme, "python"))[0][1] == list(blocks(index, "python"))[0][1]
+    assert list(blocks(readme, "console"))[0][1] == list(blocks(index, "console"))[0][1]
+
+
+def write_folder(data: ws.Dataset, folder: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    folder.mkdir()
+    rows = data.interactions
+    table = {
+        "user": data.users.values.take(pa.array(rows.user)),
+        "item": data.items.values.take(pa.array(rows.item)),
+        "rating": rows.rating,
+        "timestamp": rows.time,
+    }
+    pq.write_table(pa.table(table), folder / "interactions.parquet")
+    pq.write_table(data.item_table, folder / "items.parquet")
+    pq.write_table(data.user_table, folder / "users.parquet")
