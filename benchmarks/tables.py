@@ -1,4 +1,4 @@
-"""Write the tables of the README and of the docs from committed results, and from nothing else.
+"""Write the tables of the README and of the docs: results from committed JSON, names from code.
 
 `python -m benchmarks.tables` rewrites whatever stands between two markers of one name,
 
@@ -19,6 +19,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from warmstart.data.columns import ALIASES
+from warmstart.data.evidence import EVENTS
 from warmstart.evaluation import Report, Row
 from warmstart.recommenders.comparison import CONTROL
 
@@ -97,8 +99,27 @@ def long_tables(results: Mapping[str, tuple[str, Report]]) -> str:
     return "\n\n".join([_LEGEND, *sections])
 
 
+def aliases_table() -> str:
+    """Return the column names that are understood."""
+    names = [_line([part, ", ".join(ALIASES[part])]) for part in ALIASES]
+    return "\n".join([_line(["part", "names"]), _line([":--", ":--"]), *names])
+
+
+def events_table() -> str:
+    """Return what the known events are worth."""
+    worth = sorted(set(EVENTS.values()), reverse=True)
+    lines = [
+        _line([f"{value:+g}", ", ".join(name for name in EVENTS if EVENTS[name] == value)])
+        for value in worth
+    ]
+    return "\n".join([_line(["evidence", "events"]), _line(["--:", ":--"]), *lines])
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    "aliases": aliases_table,
+    "events": events_table,
     "results": lambda: short_table(newest()),
+    "speed": lambda: "No result is committed yet; `make bench` adds one.",
     "results-in-full": lambda: long_tables(newest()),
 }
 """Marker name → what stands between its markers."""

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -61,16 +63,14 @@ def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, m
     ]
 
 
-def test_the_readme_and_the_first_page_show_the_same_lines():
+@pytest.mark.parametrize("language", ["python", "console"])
+def test_the_readme_and_the_first_page_begin_alike(language):
     readme, index = ((ROOT / page).read_text("utf8") for page in ("README.md", "docs/index.md"))
-    assert list(blocks(readme, "python"))[0][1] == list(blocks(index, "python"))[0][1]
-    assert list(blocks(readme, "console"))[0][1] == list(blocks(index, "console"))[0][1]
+    first, again = (next(blocks(text, language))[1] for text in (readme, index))
+    assert first == again
 
 
 def write_folder(data: ws.Dataset, folder: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     folder.mkdir()
     rows = data.interactions
     table = {
@@ -82,3 +82,13 @@ def write_folder(data: ws.Dataset, folder: Path) -> None:
     pq.write_table(pa.table(table), folder / "interactions.parquet")
     pq.write_table(data.item_table, folder / "items.parquet")
     pq.write_table(data.user_table, folder / "users.parquet")
+
+
+def test_contributing_quotes_the_example_as_it_is():
+    example = (ROOT / "examples" / "plugin_method.py").read_text("utf8")
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf8")
+    quoted = next(blocks(text, "python"))[1].splitlines()
+    body = [line.partition("  #")[0].strip() for line in quoted if line.startswith("    ")]
+    assert len(body) > 5
+    assert [line for line in body if line not in example] == []
+    assert example.count("\n") <= 60

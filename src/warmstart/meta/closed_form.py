@@ -86,7 +86,7 @@ def learn_belief(
     effective = 1.0 / max(float(np.square(weight).sum()), 1e-12)
     variance = mean - mean**2  # a like is 0 or 1
     if neighbours is None:
-        dense = (likes.T @ weighted).toarray().astype(np.float32)
+        dense = (likes.T @ weighted).toarray(order="C").astype(np.float32)  # read by rows
         dense -= np.outer(mean, mean).astype(np.float32)
         return Belief(mean.astype(np.float32), dense, variance.astype(np.float32), effective)
     rows = _sparse_covariance(likes, weighted, mean, neighbours)

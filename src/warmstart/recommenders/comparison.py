@@ -171,7 +171,7 @@ def run_comparison(
         "config": config.model_dump(mode="json"),
         "dataset": data.name,
         "fingerprint": data.fingerprint,
-        "hardware": _hardware(),
+        "hardware": hardware(),
         "protocol": PROTOCOL,
         "scenario": config.scenario,
         "seeds": [config.seed + number for number in range(n_splits)],
@@ -181,7 +181,7 @@ def run_comparison(
         ),
         "splits": about,
         "timings": timings,
-        "versions": _versions(),
+        "versions": versions(),
         "wall_seconds": round(time.perf_counter() - begun, 1),
     }
     rows = rows_of(results, users, scenario=config.scenario, seed=config.seed)
@@ -257,7 +257,8 @@ def _about(split: Split) -> dict[str, Any]:
     }
 
 
-def _hardware() -> dict[str, Any]:
+def hardware() -> dict[str, Any]:
+    """Return what this machine computes with, for the record of a result."""
     name = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -267,7 +268,8 @@ def _hardware() -> dict[str, Any]:
     return {"cpus": os.cpu_count(), "machine": platform.machine(), "processor": name}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of what decides the numbers, for the record of a result."""
     found = {"python": platform.python_version()}
     for package in ("warmstart", "numpy", "scipy", "torch", "implicit"):
         try:

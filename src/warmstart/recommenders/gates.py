@@ -43,8 +43,12 @@ class Gates:
             [[1.0], [2.0], [3.0]]
         """
         x, knots = np.log1p(shots), np.log1p(self.shots)
-        columns = [np.interp(x, knots, w) for w in self.weights.T]
-        return np.stack(columns, axis=1).astype(np.float32)
+        place = np.interp(x, knots, np.arange(len(knots)))
+        below = np.floor(place).astype(np.int64)
+        above = np.minimum(below + 1, len(knots) - 1)
+        share = (place - below)[:, None]
+        weights = (1 - share) * self.weights[below] + share * self.weights[above]
+        return weights.astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from warmstart.recommenders.recency import Recency
 FIRST_CLOSED = 4
 """Column of the gates where the closed forms begin."""
 
+_ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -66,10 +68,7 @@ class Parts:
     def expectation(self, histories: Histories) -> FloatArray:
         """Return (users, items) posterior mean liking."""
         alpha = observation_weights(histories, self.belief, self.closed_form)
-        moved = alpha @ self.belief.covariance
-        dense: FloatArray = moved.toarray() if sp.issparse(moved) else moved
-        dense += self.belief.mean
-        return dense
+        return weighted_rows(alpha, self.belief.covariance) + self.belief.mean
 
     def remembered(self, histories: Histories) -> sp.csr_array:
         """Return (users, items) signed evidence as the memories take it."""
@@ -98,7 +97,7 @@ class Parts:
         expected = self.expectation(histories)
         said = self.remembered(histories)
         out = [encoded, popular, rising, folded, *(expected * t for t in self.tempering)]
-        out += [(said @ m).toarray() for m in self.memories.values()]
+        out += [weighted_rows(said, m) for m in self.memories.values()]
         return [part / scale for part, scale in zip(out, self.scales, strict=True)]
 
     def grown(self, n_new: int) -> Parts:
@@ -199,6 +198,32 @@ class Parts:
             arrays["scales"],
             dislike,
         )
+
+
+def weighted_rows(weights: sp.csr_array, matrix: FloatArray | sp.csr_array) -> FloatArray:
+    """Return `weights @ matrix` as a dense array.
+
+    Unless they are too many, the rows of a sparse matrix are laid end to end and summed as they
+    become dense, which takes a third of the time of a sparse product and of making that dense.
+
+    Example:
+        >>> weights = sp.csr_array(np.float32([[2, 0, 1], [0, 0, 0]]))
+        >>> weighted_rows(weights, sp.csr_array(np.float32([[1, 0], [9, 9], [3, 4]]))).tolist()
+        [[5.0, 4.0], [0.0, 0.0]]
+    """
+    if isinstance(matrix, np.ndarray):
+        product: FloatArray = weights @ matrix
+        return product
+    if np.diff(matrix.indptr)[weights.indices].sum() > _ROOM:
+        whole: FloatArray = (weights @ matrix).toarray()
+        return whole
+    rows = matrix[weights.indices]
+    data = rows.data * np.repeat(weights.data, np.diff(rows.indptr))
+    shape = (weights.shape[0], matrix.shape[1])
+    dense: FloatArray = sp.csr_array(
+        (data, rows.indices, rows.indptr[weights.indptr]), shape=shape
+    ).toarray()
+    return dense
 
 
 def matrix_arrays(name: str, matrix: FloatArray | sp.csr_array) -> dict[str, npt.NDArray[Any]]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from mkdocs.structure.files import File, Files
 
-_RESULTS = Path(__file__).parent
+_BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
 def on_files(files: Files, config: Any) -> Files:  # noqa: ANN401  (mkdocs hands it over)
     """Add every `results/*.svg` as `images/results/*.svg`."""
-    for path in sorted(_RESULTS.glob("**/results/*.svg")):
+    for path in sorted(_BENCHMARKS.glob("**/results/*.svg")):
         files.append(File.generated(config, f"images/results/{path.name}", abs_src_path=str(path)))
     return files
