@@ -1,1 +1,1 @@
-"""What adapting and ranking cost, as ratios to the bare NumPy floor; run `python -m benchmarks.speed`."""
+"""What adapting and ranking cost, as ratios to a NumPy floor: `python -m benchmarks.speed`."""

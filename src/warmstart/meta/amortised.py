@@ -9,19 +9,46 @@ with the logQ correction (Bengio & Senécal 2008; Yi et al. 2019, doi:10.1145/32
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from warmstart.core.types import Histories
 from warmstart.meta.episodes import Episodes
 from warmstart.meta.settings import AmortisedConfig
-from warmstart.models.set_encoder import SetEncoder, Support
+
+
+class Encoder(Protocol):
+    """A torch module that turns histories into query vectors over its own item vectors."""
+
+    items: nn.Parameter
+    bias: nn.Parameter
+
+    def __call__(self, histories: Histories) -> Tensor:
+        """Return (users, dim) query vectors; score items by `query @ items.T + bias`."""
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Return the parameters by name."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the weights by name."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> Any:  # noqa: ANN401
+        """Take weights by name."""
+
+    def train(self) -> Any:  # noqa: ANN401
+        """Drop units from now on."""
+
+    def eval(self) -> Any:  # noqa: ANN401
+        """Drop none from now on."""
+
+
+E = TypeVar("E", bound=Encoder)
 
 
 @dataclass(slots=True)
@@ -38,17 +65,17 @@ class TrainingState:
 
 
 def meta_train(
-    encoder: SetEncoder,
+    encoder: E,
     draw: Callable[[np.random.Generator, int], Episodes],
     n_users: int,
     config: AmortisedConfig,
     *,
     rng: np.random.Generator,
-    validate: Callable[[SetEncoder], float] | None = None,
+    validate: Callable[[E], float] | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
     resume: TrainingState | None = None,
     on_check: Callable[[TrainingState], None] | None = None,
-) -> SetEncoder:
+) -> E:
     """Train `encoder` in place and return it with the weights that validated best.
 
     Args:
@@ -118,7 +145,8 @@ def meta_train(
                 )
     if best is not None:
         encoder.load_state_dict(best)
-    return encoder.eval()
+    encoder.eval()
+    return encoder
 
 
 def one_cycle(progress: float, *, warm_up: float = 0.1) -> float:
@@ -129,7 +157,7 @@ def one_cycle(progress: float, *, warm_up: float = 0.1) -> float:
 
 
 def outer_loss(
-    encoder: SetEncoder, episodes: Episodes, config: AmortisedConfig, rng: np.random.Generator
+    encoder: Encoder, episodes: Episodes, config: AmortisedConfig, rng: np.random.Generator
 ) -> Float[Tensor, ""]:
     """Return the weighted negative log-likelihood of the query items."""
     query, n_items = episodes.query, episodes.query.shape[1]
@@ -137,7 +165,7 @@ def outer_loss(
     weight = 1.0 / np.sqrt(np.maximum(counts, 1))
     weight /= max(float((counts * weight).mean()), 1e-12) * len(counts)
     weight = np.repeat(weight, counts).astype(np.float32)
-    vectors = encoder(to_support(episodes.support, n_items))
+    vectors = encoder(episodes.support)
     rows = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
     items = torch.from_numpy(query.indices.astype(np.int64))
     if n_items <= config.sampled_items:
@@ -157,22 +185,6 @@ def outer_loss(
         positive = (vectors[rows] * encoder.items[items]).sum(dim=1) + encoder.bias[items]
         likelihood = positive - torch.logaddexp(spread[rows], positive)
     return -(torch.from_numpy(weight) * likelihood).sum()
-
-
-def to_support(histories: Histories, n_items: int) -> Support:
-    """Return the tensors of these histories; a dislike's index is shifted by `n_items`."""
-    disliked = histories.values < 0
-    features = histories.features
-    none = np.zeros(len(histories) + 1, np.int64)
-    return Support(
-        torch.from_numpy(histories.items.astype(np.int64) + n_items * disliked),
-        torch.from_numpy(np.abs(histories.values).astype(np.float32)),
-        torch.from_numpy(histories.indptr[:-1].astype(np.int64)),
-        torch.from_numpy(histories.shots.astype(np.float32)),
-        torch.from_numpy((none[:0] if features is None else features.indices).astype(np.int64)),
-        torch.from_numpy((none[:0] if features is None else features.data).astype(np.float32)),
-        torch.from_numpy((none if features is None else features.indptr)[:-1].astype(np.int64)),
-    )
 
 
 def _simplex(share: Any) -> Any:  # noqa: ANN401

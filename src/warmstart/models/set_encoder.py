@@ -15,11 +15,15 @@ own: that somebody saw a film they disliked says something else than that they l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as fn
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+
+from warmstart.core.types import Histories
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,22 @@ class Support:
     features: Int[Tensor, " active"]
     feature_weights: Float[Tensor, " active"]
     feature_offsets: Int[Tensor, " users"]
+
+    @classmethod
+    def of(cls, histories: Histories, n_items: int) -> Self:
+        """Return the tensors of these histories."""
+        disliked = histories.values < 0
+        features = histories.features
+        none = np.zeros(len(histories) + 1, np.int64)
+        return cls(
+            torch.from_numpy(histories.items.astype(np.int64) + n_items * disliked),
+            torch.from_numpy(np.abs(histories.values).astype(np.float32)),
+            torch.from_numpy(histories.indptr[:-1].astype(np.int64)),
+            torch.from_numpy(histories.shots.astype(np.float32)),
+            torch.from_numpy((none[:0] if features is None else features.indices).astype(np.int64)),
+            torch.from_numpy((none[:0] if features is None else features.data).astype(np.float32)),
+            torch.from_numpy((none if features is None else features.indptr)[:-1].astype(np.int64)),
+        )
 
 
 class SetEncoder(nn.Module):
@@ -82,8 +102,12 @@ class SetEncoder(nn.Module):
         self.dropout, self.feature_dropout = dropout, feature_dropout
         self.n_features = n_features
 
-    def forward(self, support: Support) -> Float[Tensor, "users dim"]:
+    def forward(self, histories: Histories) -> Float[Tensor, "users dim"]:
         """Return one query vector per user; score items by `query @ items.T + bias`."""
+        return self.encode(Support.of(histories, len(self.bias)))
+
+    def encode(self, support: Support) -> Float[Tensor, "users dim"]:
+        """Return one query vector per user from flat tensors."""
         hidden = fn.embedding_bag(
             support.items,
             self.events,

@@ -101,17 +101,23 @@ class Shortlist:
         even = np.full(n_users, 1.0 / max(n_users, 1))
         return cls(scores.astype(np.float32), gains.astype(np.float32), ideal, even)
 
-    def ndcg(self, combined: FloatArray) -> float:
-        """Return the weighted mean nDCG@10 of (users, candidates) scores."""
+    def ndcg(self, combined: FloatArray) -> npt.NDArray[np.float64]:
+        """Return (users,) nDCG@10 of (users, candidates) scores."""
         n = combined.shape[1]
         top = np.argpartition(combined, n - LENGTH, axis=1)[:, n - LENGTH :]
         order = np.argsort(-np.take_along_axis(combined, top, axis=1), axis=1, kind="stable")
         gains = np.take_along_axis(self.gains, np.take_along_axis(top, order, axis=1), axis=1)
-        return float(self.weight @ ((gains * _DISCOUNT).sum(axis=1) / self.ideal))
+        per_user: npt.NDArray[np.float64] = (gains * _DISCOUNT).sum(axis=1) / self.ideal
+        return per_user
 
 
 def choose_weights(
-    shortlist: Shortlist, start: FloatArray, *, passes: int = 3, least_gain: float = 5e-4
+    shortlist: Shortlist,
+    start: FloatArray,
+    *,
+    passes: int = 3,
+    least_gain: float = 5e-4,
+    certainty: float = 0.0,
 ) -> tuple[FloatArray, float]:
     """Return the weights with the best nDCG@10 that coordinate search finds, and that nDCG.
 
@@ -120,8 +126,9 @@ def choose_weights(
         start: (parts,) weights to start from.
         passes: most passes over the parts.
         least_gain: a change that gains less is noise and is not made.
+        certainty: nor is one that gains less than so many standard errors of its gain.
     """
-    weights = start.astype(np.float32).copy()
+    weights, say = start.astype(np.float32).copy(), shortlist.weight
     combined = shortlist.scores @ weights
     best = shortlist.ndcg(combined)
     for _ in range(passes):
@@ -133,8 +140,11 @@ def choose_weights(
                     continue
                 tried = rest + np.float32(value) * shortlist.scores[:, :, part]
                 quality = shortlist.ndcg(tried)
-                if quality > best + least_gain:
+                gain = quality - best
+                mean = say @ gain
+                doubt = np.sqrt(np.square(say) @ np.square(gain - mean)) if certainty else 0.0
+                if mean > max(least_gain, certainty * doubt):
                     best, combined, weights[part] = quality, tried, value
-        if best == before:
+        if best is before:
             break
-    return weights, best
+    return weights, float(say @ best)

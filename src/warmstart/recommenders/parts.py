@@ -27,7 +27,7 @@ class Parts:
     """Everything fitted that scores the catalogue, before the gates.
 
     In the order of the gates' columns: the encoder, popularity, its rise of late, the folded-in
-    factors, the closed form once for each power of popularity by which its expectation is divided, each memory.
+    factors, the closed form once for each power of popularity that divides it, each memory.
 
     Attributes:
         encoder: the amortised query vector, or None where the data were too few to train one.

@@ -172,13 +172,14 @@ def _say(
     A user counts by the number of their likes to the power `activity`; where times are known,
     half of the say goes to the newest users.
     """
-    say = np.diff(likes.indptr)[users].astype(np.float64) ** config.activity
+    say: npt.NDArray[np.float64] = np.diff(likes.indptr)[users] ** float(config.activity)
     say /= say.sum()
     if dated is None:
         return say
     arrival = dated.arrival[users]
     newest = say * (arrival >= np.quantile(arrival, 1 - config.newest_share))
-    return 0.5 * say + 0.5 * newest / newest.sum()
+    say = 0.5 * say + 0.5 * newest / newest.sum()
+    return say
 
 
 def _choose_recency(
@@ -200,7 +201,9 @@ def _choose_recency(
                 kept = kept_of[number]
                 scores = scores + dated.recency(scores, share, kept).rise
             top, _ = top_k(np.broadcast_to(scores, query.shape), LENGTH, seen=support)
-            marks[share] += float(_say(users, likes, dated, config) @ metrics.ndcg(top, query, LENGTH))
+            marks[share] += float(
+                _say(users, likes, dated, config) @ metrics.ndcg(top, query, LENGTH)
+            )
     return max(marks, key=lambda share: marks[share])
 
 
@@ -393,8 +396,8 @@ def _fit_gates(
     knots = [k for k in config.gate_shots if sum(len(e[k][1]) for e in exams if k in e) >= 50]
     scales = _scales(held, exams, knots)
     weights, quality = [], []
-    start = np.zeros(len(names), np.float32)
-    start[0] = 1.0
+    encoder, popularity = np.eye(len(names), dtype=np.float32)[:2]
+    start = encoder
     for k in knots:
         lists, who = [], []
         for (parts, _), exam in zip(held, exams, strict=True):
@@ -406,9 +409,15 @@ def _fit_gates(
             who.append(able)
         shortlist = _joined(lists)
         shortlist = replace(shortlist, weight=_say(np.concatenate(who), likes, dated, config))
-        start, best = choose_weights(shortlist, start)
-        weights.append(start)  # and the next number of shots starts from here
-        alone = {n: shortlist.ndcg(shortlist.scores[:, :, i]) for i, n in enumerate(names)}
+        if k:
+            start, best = choose_weights(shortlist, start)  # the next shots start from here
+        else:  # where little can be known, popularity stays unless something is surely better
+            chosen, best = choose_weights(shortlist, popularity, certainty=1.0)
+        weights.append(start if k else chosen)
+        alone = {
+            n: float(shortlist.weight @ shortlist.ndcg(shortlist.scores[:, :, i]))
+            for i, n in enumerate(names)
+        }
         quality.append({"shots": k, "users": len(shortlist.ideal), "ndcg@10": best, **alone})
     if not knots:
         return _untrained_gates(held[0][0]), [], scales
