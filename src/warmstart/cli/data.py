@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
-import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec, TypeVar
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +15,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from warmstart.core.errors import ConfigError, DataError, WarmstartError
+from warmstart.cli._shared import rows_rule, write_json
+from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.registry import lookup, names
 from warmstart.data import Dataset, RowReport, load_dataset
 from warmstart.data.fetch import cache_dir
 from warmstart.data.named import CARDS
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 app = typer.Typer(
     help="Named datasets and your own: list, fetch, describe, validate.", no_args_is_help=True
@@ -47,22 +41,7 @@ _Schema = Annotated[
 _Encoding = Annotated[str, typer.Option(help="Of CSV files.")]
 
 
-def _one_line(command: Callable[P, R]) -> Callable[P, R]:
-    """End with exit code 2 and one line, and no traceback, when the library says what is wrong."""
-
-    @functools.wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except WarmstartError as error:
-            Console(stderr=True, soft_wrap=True).print(Text(f"error: {error}"))
-            raise typer.Exit(2) from None
-
-    return wrapped
-
-
 @app.command("list")
-@_one_line
 def list_datasets(json_file: _Json = None) -> None:
     """List the datasets that have a name."""
     cards = {card.name: card for card in CARDS}
@@ -86,7 +65,6 @@ def list_datasets(json_file: _Json = None) -> None:
 
 
 @app.command()
-@_one_line
 def fetch(
     name: Annotated[str, typer.Argument(help="Which dataset.")],
     refresh: Annotated[bool, typer.Option(help="Fetch again even what is cached.")] = False,
@@ -117,7 +95,6 @@ def fetch(
 
 
 @app.command()
-@_one_line
 def describe(
     name: _Name = None,
     interactions: _File = None,
@@ -146,12 +123,11 @@ def describe(
         shown = (row["table"], row["column"], kind, row["features"], row["missing"], row["example"])
         columns.add_row(*(Text(_spell(value)) for value in shown))
     if save_schema is not None:
-        _write(save_schema, data.schema.to_json() + "\n")
+        write_json(save_schema, data.schema.to_json())
     _show(json_file, facts, head, columns, *_notes(data.report))
 
 
 @app.command()
-@_one_line
 def validate(
     name: _Name = None,
     interactions: _File = None,
@@ -193,7 +169,7 @@ def _load(
 ) -> Dataset:
     if (name is None) == (interactions is None):
         raise ConfigError("give either a name or folder, or --interactions FILE")
-    options: dict[str, Any] = {"on_bad_rows": on_bad_rows, "encoding": encoding}
+    options: dict[str, Any] = {"on_bad_rows": rows_rule(on_bad_rows), "encoding": encoding}
     if schema is not None:
         options["schema"] = schema
     if interactions is not None:
@@ -238,7 +214,7 @@ def _facts(data: Dataset) -> dict[str, Any]:
 
 
 def _columns(data: Dataset) -> list[dict[str, Any]]:
-    found = [
+    found: list[dict[str, Any]] = [
         {"table": "interactions", "column": name, "kind": column.kind, "separator": None,
          "title": False, "features": None, "missing": None, "example": None}
         for name, column in data.schema.interactions.items()
@@ -283,21 +259,12 @@ def _notes(report: RowReport) -> list[Table]:
 
 def _show(json_file: Path | None, values: dict[str, Any], *tables: Table) -> None:
     if json_file is not None:
-        text = json.dumps(values, ensure_ascii=False, indent=2, default=str) + "\n"
+        write_json(json_file, values)
         if str(json_file) == "-":
-            sys.stdout.write(text)
             return
-        _write(json_file, text)
     console = Console()
     for table in tables:
         console.print(table)
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, "utf8")
-    except OSError as error:
-        raise ConfigError(f"cannot write {path} ({error.strerror}); give another file") from None
 
 
 def _table(title: str, *headers: str) -> Table:

@@ -116,7 +116,7 @@ def _one(
     k: int,
     filter: str | None,
     exclude: list[str] | None,
-    mask: Any,
+    mask: npt.NDArray[np.bool_] | None,
     json: Path | None,
 ) -> None:
     condition: Any = filter if mask is None else mask

@@ -16,6 +16,7 @@ from warmstart.cli._shared import Interrupted, check_folder, rows_rule, write_js
 from warmstart.core.errors import ConfigError
 from warmstart.data import Dataset, load_dataset
 from warmstart.recommenders import Recommender
+from warmstart.recommenders.protocols import Reports
 from warmstart.recommenders.recommender import can_resume
 
 _File = Annotated[Path | None, typer.Option(show_default=False)]
@@ -83,7 +84,8 @@ def train(
     console.print(f"trained {method} in {seconds:.0f} s; the model lies in [bold]{out}[/bold]")
     console.print(f"try next: warmstart recommend {out} -k 10", highlight=False)
     if json is not None:
-        report = getattr(model.fitted.method, "report", dict)()
+        fitted = model.fitted.method
+        report = fitted.report() if isinstance(fitted, Reports) else {}
         about = {"model": str(out), "method": method, "seed": seed, "seconds": round(seconds, 2)}
         write_json(json, about | dict(model.fitted.origin) | {"report": report})
 
