@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet
@@ -164,6 +165,11 @@ def _read_csv(path: Path, suffix: str, ids: Choose, wanted: Choose, encoding: st
     table = read(threads=True)
     if malformed:  # again, on one thread: only so are the rows numbered
         table = read(threads=False)
+    for at, name in enumerate(table.column_names):  # an empty cell is a missing one
+        column = table[name]
+        if name not in texts and pa.types.is_string(column.type):
+            empty = pc.equal(column, "")
+            table = table.set_column(at, name, pc.if_else(empty, None, column))
     return Source(table, path.name, 2, frozenset(texts), tuple(names), tuple(malformed))
 
 
@@ -219,13 +225,22 @@ def _convert(source: Any, role: str) -> tuple[pa.Table, list[str]]:  # noqa: ANN
         return _from_columns({str(name): source[name] for name in source.columns})
     if hasattr(source, "__arrow_c_stream__"):
         try:
-            return pa.table(source).replace_schema_metadata(None), []
+            return _plain_strings(pa.table(source).replace_schema_metadata(None)), []
         except (pa.ArrowException, TypeError) as error:
             raise DataError(f"the {role} table cannot be read through Arrow: {error}") from None
     raise DataError(
         f"the {role} table is a {type(source).__name__}; give a path, a pandas or Polars frame, "
         "an Arrow table or a dict of columns"
     )
+
+
+def _plain_strings(table: pa.Table) -> pa.Table:
+    """Return the table without string views, which Polars gives and Arrow cannot take from."""
+    for at, column in enumerate(table.schema):
+        if column.type == pa.string_view():
+            plain = table[column.name].cast(pa.large_string())
+            table = table.set_column(at, column.name, plain)
+    return table
 
 
 def _from_columns(columns: Mapping[str, Any]) -> tuple[pa.Table, list[str]]:
