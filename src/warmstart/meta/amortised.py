@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from warmstart.meta.episodes import Episodes
 from warmstart.meta.settings import AmortisedConfig
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """A torch module that turns histories into query vectors over its own item vectors."""
 

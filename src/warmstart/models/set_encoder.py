@@ -15,7 +15,6 @@ own: that somebody saw a film they disliked says something else than that they l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -49,7 +48,7 @@ class Support:
     feature_offsets: Int[Tensor, " users"]
 
     @classmethod
-    def of(cls, histories: Histories, n_items: int) -> Self:
+    def of(cls, histories: Histories, n_items: int) -> Support:
         """Return the tensors of these histories."""
         disliked = histories.values < 0
         features = histories.features
