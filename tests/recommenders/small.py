@@ -1,0 +1,13 @@
+"""Settings under which the default method trains in a second."""
+
+from warmstart.recommenders.default import DefaultConfig
+
+SMALL = DefaultConfig.parse(
+    {
+        "hidden_dim": 48,
+        "embedding_dim": 16,
+        "folds": 2,
+        "training": {"epochs": 25},
+        "gate_shots": (0, 1, 3, 8),
+    }
+)
