@@ -17,7 +17,7 @@ from warmstart.core.errors import ConfigError, WarmstartError
 USAGE, INTERRUPTED = 2, 130
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Exception):
     """Ctrl-C, with a word on what is kept."""
 
 
@@ -42,6 +42,8 @@ def run(command: Any, args: Sequence[str] | None = None) -> int:  # noqa: ANN401
         if hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument
             return _say(f"error: {error.format_message()}; see --help", USAGE)
         raise
+    if code == INTERRUPTED:  # typer has taken the KeyboardInterrupt already
+        return _say("interrupted", INTERRUPTED)
     return int(code) if isinstance(code, int) else 0
 
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from warmstart.cli._shared import check_folder, write_json
 from warmstart.core.errors import ConfigError
 from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation import Report
@@ -69,17 +70,16 @@ def compare(
             "split": {"max_shots": max_shots},
         }
     )
-    for path in (json, plot):  # before the work, not after it
-        if path is not None and not path.absolute().parent.is_dir():
-            raise ConfigError(f"{path.parent} is no folder; create it or choose another file")
+    for path in (json, plot):
+        check_folder(path)
     report = _run(_load(data, interactions, items, users), config)
-    console = Console()
+    console = Console(stderr=json is not None and str(json) == "-")
     for table in (shots_table(report), verdicts_table(report), costs_table(report)):
         if table.row_count:
             console.print(table)
             console.print()
     if json is not None:
-        report.write(json)
+        write_json(json, report.to_json())
         console.print(f"numbers: {json}")
     if plot is not None:
         plot_shots(report, plot)

@@ -7,7 +7,7 @@ import shutil
 import time
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -52,9 +52,10 @@ def train(
     """Train a model on your tables and save it; Ctrl-C keeps what --resume continues."""
     console = Console(stderr=json is not None and str(json) == "-")
     check_folder(json)
+    rule = rows_rule(on_bad_rows)
     settings = _settings(config)
     model = Recommender(method, config=settings, seed=seed)
-    dataset = _load(data, interactions, items, users, schema, on_bad_rows)
+    dataset = _load(data, interactions, items, users, schema, rule)
     if dataset.report.n_refused:
         console.print(f"[yellow]{dataset.report.summary()}[/yellow]")
     console.print(
@@ -111,7 +112,7 @@ def _load(
     items: Path | None,
     users: Path | None,
     schema: Path | None,
-    on_bad_rows: str,
+    on_bad_rows: Literal["raise", "drop"],
 ) -> Dataset:
     if (data is None) == (interactions is None):
         raise ConfigError("give either --interactions FILE or --data NAME")
@@ -123,5 +124,5 @@ def _load(
         items,
         users,
         schema=schema,
-        on_bad_rows=rows_rule(on_bad_rows),
+        on_bad_rows=on_bad_rows,
     )
