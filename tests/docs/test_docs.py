@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from examples.plugin_method import CoLike
 from threadpoolctl import threadpool_limits
 
 import warmstart as ws
+from warmstart.testing import check_method
 
 ROOT = Path(__file__).parents[2]
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -90,5 +92,9 @@ def test_contributing_quotes_the_example_as_it_is():
     quoted = next(blocks(text, "python"))[1].splitlines()
     body = [line.partition("  #")[0].strip() for line in quoted if line.startswith("    ")]
     assert len(body) > 5
-    assert [line for line in body if line not in ("...", *example.splitlines())] == []
+    assert [line for line in body if line != "..." and line not in example] == []
     assert example.count("\n") <= 60
+
+
+def test_the_example_keeps_the_contract_it_teaches():
+    check_method(CoLike, ws.load_dataset("synthetic", n_users=150, n_items=60))
