@@ -12,6 +12,7 @@ stale. The names are those of `TABLES`.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import re
 import sys
@@ -115,11 +116,93 @@ def events_table() -> str:
     return "\n".join([_line(["evidence", "events"]), _line(["--:", ":--"]), *lines])
 
 
+def dislikes_table() -> str:
+    """Return what dislikes beside the likes are worth."""
+    records = newest_records(ROOT / "benchmarks" / "dislikes" / "results", "config", "dataset")
+    if not records:
+        return "No result is committed yet; `python -m benchmarks.dislikes` adds one."
+    parts = []
+    for stem, found in records:
+        rows = found["rows"]
+        values = {
+            "likes alone": [short(r["likes_alone"]) for r in rows],
+            "and up to 5 dislikes": [short(r["with_dislikes"]) for r in rows],
+            "difference": [f"{r['difference']:+.4f}" for r in rows],
+            "95 % interval": [f"{r['ci_low']:+.4f} to {r['ci_high']:+.4f}" for r in rows],
+            "p (Holm)": [f"{r['p_holm']:.4f}" for r in rows],
+        }
+        lines = [_line(["nDCG@10 at … likes", *(str(r["shots"]) for r in rows)])]
+        lines += [_line([":--", *("--:" for _ in rows)])]
+        lines += [_line([name, *cells]) for name, cells in values.items()]
+        about = (
+            f"{found['config']['dataset']}, {len(found['seeds'])} splits (seeds "
+            f"{', '.join(map(str, found['seeds']))}), {found['tasks']:,} cold users who dislike "
+            f"something, {found['mean_dislikes_shown']:.1f} dislikes shown on average; "
+            f"`benchmarks/dislikes/results/{stem}.json`."
+        )
+        parts.append("\n".join([*lines, "", about]))
+    return "\n\n".join(parts)
+
+
+def speed_table() -> str:
+    """Return the promises about speed, and what was measured."""
+    records = newest_records(ROOT / "benchmarks" / "speed" / "results", "benchmark")
+    if not records:
+        return "No result is committed yet; `make bench` adds one."
+    ((stem, found),) = records
+    names = {
+        "batch": ("{users:,} new users of {shots} likes, {items:,} items", 2.0),
+        "single": ("one user of {shots} likes, {items:,} items", 1.5),
+    }
+    lines = [_line(["adapt and exact top 10", "threads", "ours", "floor", "ratio", "promised"])]
+    lines.append(_line([":--", "--:", "--:", "--:", "--:", "--:"]))
+    for kind, (what, most) in names.items():
+        for r in found[kind]:
+            ours, floor = (f"{1e3 * r[f'{side}_seconds']:,.1f} ms" for side in ("ours", "floor"))
+            lines.append(
+                _line(
+                    [
+                        what.format(**r),
+                        str(r["threads"]),
+                        ours,
+                        floor,
+                        f"{r['ratio']:.2f}",
+                        f"≤ {most:g}",
+                    ]
+                )
+            )
+    hardware = found["hardware"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Medians of turns taken one after the other. Catalogue of the batch: "
+            f"{found['catalogue']}; {hardware['cpus']} × {hardware['processor']}; "
+            f"`benchmarks/speed/results/{stem}.json`.",
+            "",
+            f"![Seconds against users, items and shots](images/results/{stem}.svg)",
+        ]
+    )
+
+
+def newest_records(folder: Path, *keys: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return (file stem, record) of the newest result for each value found under `keys`."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in sorted(folder.glob("*.json")):
+        record = value = json.loads(path.read_text("utf8"))
+        for key in keys:
+            value = value[key]
+        if value not in found or record["date"] > found[value][1]["date"]:
+            found[value] = (path.stem, record)
+    return [found[name] for name in sorted(found)]
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "aliases": aliases_table,
     "events": events_table,
     "results": lambda: short_table(newest()),
-    "speed": lambda: "No result is committed yet; `make bench` adds one.",
+    "dislikes": dislikes_table,
+    "speed": speed_table,
     "results-in-full": lambda: long_tables(newest()),
 }
 """Marker name → what stands between its markers."""

@@ -78,7 +78,7 @@ class DefaultConfig(Config):
     training: AmortisedConfig = AmortisedConfig()
     closed_form: ClosedFormConfig = ClosedFormConfig()
     recent_shares: tuple[float, ...] = (0.03, 0.1, 0.3)
-    activity: float = Field(1.0, ge=0, le=1)
+    activity: float = Field(0.5, ge=0, le=1)
     newest_share: float = Field(0.2, gt=0, le=1)
     powers: tuple[float, ...] = (0.0, 0.15, 0.3)
     factors: tuple[IALSConfig, ...] = (
@@ -89,7 +89,7 @@ class DefaultConfig(Config):
     memory: MemoryConfig = MemoryConfig()
     dense_items: int = Field(6_000, ge=1)
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
-    gate_users: int = Field(1_500, ge=1)
+    gate_users: int = Field(2_000, ge=1)
 
 
 class Default:

@@ -1,0 +1,1 @@
+"""What dislikes in the support are worth; run `python -m benchmarks.dislikes`."""
