@@ -15,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.index import top_k
 
 LENGTH = 10
 """Length of the list whose nDCG the gates maximise."""
@@ -81,14 +82,11 @@ class Shortlist:
         """
         n_users, n_items = parts[0].shape
         depth = min(depth, n_items)
-        rows, items = seen.rows, seen.items
         wanted = np.zeros((n_users, n_items), bool)
         for part in parts:
-            masked = part.copy()
-            masked[rows, items] = -np.inf
-            top = np.argpartition(masked, n_items - depth, axis=1)[:, n_items - depth :]
-            np.put_along_axis(wanted, top, True, axis=1)
-        wanted[rows, items] = False
+            top, _ = top_k(part, depth, seen=seen)
+            row, place = np.nonzero(top >= 0)
+            wanted[row, top[row, place]] = True
         width = max(LENGTH, int(wanted.sum(axis=1).max(initial=0)))
         chosen = np.argsort(~wanted, axis=1, kind="stable")[:, :width]
         real = np.take_along_axis(wanted, chosen, axis=1)
