@@ -84,6 +84,7 @@ def test_repeated_rows_are_one_event(run, write, tmp_path):
         (["--data", "synthetic", "--on-bad-rows", "ignore"], "raise or drop"),
         (["--data", "synthetic", "--json", "{tmp}/no/such/f.json"], "is no folder"),
         (["--data", "synthetic", "--speed", "fast"], "--speed"),
+        (["--data", "synthetic", "--seed", "-1"], "seed must be a whole number"),
     ],
 )
 def test_train_refuses_and_says_why(run, tables, tmp_path, args, says):

@@ -40,7 +40,7 @@ def run(command: Any, args: Sequence[str] | None = None) -> int:  # noqa: ANN401
         return _say(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), USAGE)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own: an unknown option, a missing argument
-            return _say(f"error: {error.format_message()}; see --help", USAGE)
+            return _say(f"error: {error.format_message().rstrip('.')}; see --help", USAGE)
         raise
     if code == INTERRUPTED:  # typer has taken the KeyboardInterrupt already
         return _say("interrupted", INTERRUPTED)

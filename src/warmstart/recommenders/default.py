@@ -299,7 +299,9 @@ class Default:
             columns.append(parts.recency.rise[:, None])
         self._tempering = parts.tempering
         columns.append((parts.belief.mean * self._tempering).T)
-        self.vectors = np.ascontiguousarray(np.concatenate(columns, axis=1).T)
+        vectors = np.concatenate(columns, axis=1).T
+        # around the catalogue's mean: the same order, and an average item scores about 0
+        self.vectors = np.ascontiguousarray(vectors - vectors.mean(axis=1, keepdims=True))
 
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""

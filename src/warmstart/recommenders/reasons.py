@@ -7,6 +7,7 @@ event lifted the item, the line says how many people like it, and nothing more.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from warmstart.recommenders.protocols import Explains
 MOST_EVENTS = 40
 """So many of the latest events are tried, one at a time."""
 _LEAST = 1e-3  # of the spread of a user's scores; below, an event did nothing
+_YEAR = re.compile(r" \(\d{4}\)$")
 _SECOND = 0.6  # a second event is named if it did so much of what the first did
 
 
@@ -96,7 +98,8 @@ def _line(
 
 
 def _title(catalogue: Catalogue, histories: Histories, event: int) -> str:
-    return catalogue.titles.title(int(histories.items[event]))
+    title = catalogue.titles.title(int(histories.items[event]))
+    return _YEAR.sub("", title) or title  # the line is short, and the user knows which film
 
 
 def _standard(scores: FloatArray) -> FloatArray:

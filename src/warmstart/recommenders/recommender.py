@@ -54,8 +54,10 @@ class Recommender:
             seed: the same seed, data and settings give the same model.
 
         Raises:
-            ConfigError: an unknown method or setting.
+            ConfigError: an unknown method or setting, or a seed below 0.
         """
+        if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+            raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
         if isinstance(method, str):
             self.name, kind = method, registry.lookup("methods", method)
             if isinstance(config, Mapping):
@@ -65,7 +67,7 @@ class Recommender:
             if config is not None:
                 raise ConfigError("give the settings to the method itself, or name the method")
             self.name, self._method = _registered_name(method), method
-        self.seed = seed
+        self.seed = int(seed)
         self._fitted: Fitted | None = None
 
     @property
