@@ -77,8 +77,8 @@ class Recommender:
 
     @property
     def method(self) -> Any:  # noqa: ANN401  (a Method)
-        """The method, fitted or not."""
-        return self._method
+        """The method, fitted or not; after `add_items`, the one that knows the new items."""
+        return self._method if self._fitted is None else self._fitted.method
 
     @property
     def fitted(self) -> Fitted:

@@ -463,7 +463,8 @@ def _ensemble(encoders: list[SetEncoder]) -> QueryEncoder:
     """Return the encoders' weights as NumPy arrays, side by side."""
 
     def numpy(tensor: Any) -> FloatArray:  # noqa: ANN401  (torch is not imported in this room's top)
-        return np.array(tensor.detach().numpy(), np.float32)
+        # rows in memory as a file holds them, or a loaded model would round differently
+        return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
 
     m = len(encoders)
     return QueryEncoder(
@@ -471,11 +472,11 @@ def _ensemble(encoders: list[SetEncoder]) -> QueryEncoder:
         user_features=np.concatenate(
             [numpy(e.user_features)[: e.n_features] for e in encoders], axis=1
         ),
-        count_in=np.stack([numpy(e.count_in.weight).T for e in encoders]),
+        count_in=np.stack([numpy(e.count_in.weight.T) for e in encoders]),
         count_in_bias=np.stack([numpy(e.count_in.bias) for e in encoders]),
-        count_out=np.stack([numpy(e.count_out.weight).T for e in encoders]),
+        count_out=np.stack([numpy(e.count_out.weight.T) for e in encoders]),
         count_out_bias=np.stack([numpy(e.count_out.bias) for e in encoders]),
-        head=np.stack([numpy(e.head.weight).T for e in encoders]),
+        head=np.stack([numpy(e.head.weight.T) for e in encoders]),
         head_bias=np.stack([numpy(e.head.bias) for e in encoders]),
         items=(np.concatenate([numpy(e.items) for e in encoders], axis=1) / m).astype(np.float32),
         bias=np.mean([numpy(e.bias) for e in encoders], axis=0, dtype=np.float32),
