@@ -85,6 +85,23 @@ def test_ratings_become_likes_and_dislikes_on_their_own_scale():
     assert (half_stars.values(np.array([3.5, 4.0])) > 0).tolist() == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("ratings", "likes"),
+    [
+        ([4, 5], [True, True]),
+        ([3, 4, 5], [False, True, True]),
+        ([3.5, 4, 4.5, 5], [False, True, True, True]),
+        ([7, 8, 10], [False, True, True]),
+        ([0, 1], [False, True]),
+        ([-1, 1], [False, True]),
+        ([0, 3, 4, 5], [False, False, True, True]),
+    ],
+)
+def test_a_table_of_high_ratings_alone_keeps_the_whole_scale(ratings, likes):
+    ratings = np.array(ratings, np.float64)
+    assert (EvidenceRule().fitted(ratings).values(ratings) > 0).tolist() == likes
+
+
 def test_counts_and_constant_ratings_say_nothing_against_an_item():
     for ratings in ([3.0, 3.0], [1.0, 500.0, 20.0]):
         rule = EvidenceRule().fitted(np.array(ratings))

@@ -6,7 +6,10 @@ of the way up: 4 of 1–5, 3.875 of 0.5–5, 7.75 of 1–10), a rating r is wort
     0.5 + 0.5 · (r − threshold) / (high − threshold)      if r ≥ threshold   (a like)
     −1  + 0.9 · (r − low) / (threshold − low)             otherwise          (a dislike)
 
-so likes fill [0.5, 1] and dislikes [−1, −0.1). Ratings that are really counts (more than 20
+so likes fill [0.5, 1] and dislikes [−1, −0.1). The ends of the scale are those of the data, but a
+table of fours and fives alone was cut out of a scale from 1 to 5, and a four is no dislike in it:
+where the highest rating is 5 or 10, the scale begins at 1, or at 0.5 if there are half stars.
+Ratings that are really counts (more than 20
 distinct values, or whole numbers above 10), and ratings with one value only, say nothing
 against an item: every row is then a like of 1. Where there is no rating, the name of the event
 decides.
@@ -75,13 +78,15 @@ class EvidenceRule(Config):
             >>> rule = EvidenceRule().fitted(np.array([1.0, 2, 3, 4, 5]))
             >>> rule.threshold, [f"{v:.1f}" for v in rule.values(np.array([1.0, 3, 4, 5]))]
             (4.0, ['-1.0', '-0.4', '0.5', '1.0'])
+            >>> EvidenceRule().fitted(np.array([4.0, 5])).threshold
+            4.0
         """
         if ratings is None or not len(ratings) or self.reads_ratings:
             return self
         low, high = float(ratings.min()), float(ratings.max())
         if self.threshold is None and (low == high or _are_counts(ratings)):
             return self
-        low = low if self.low is None else self.low
+        low = min(low, _usual_low(ratings)) if self.low is None else self.low
         high = high if self.high is None else self.high
         threshold = self.threshold
         if threshold is None:
@@ -139,6 +144,16 @@ class EvidenceRule(Config):
 
 def _event(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
+
+
+def _usual_low(ratings: npt.NDArray[np.floating]) -> float:
+    """Return where the usual scale of stars or points with this highest rating begins."""
+    if ratings.max() not in (5, 10):
+        return np.inf
+    steps = np.unique(2 * ratings)
+    if (steps != np.floor(steps)).any():
+        return np.inf
+    return 0.5 if (steps % 2 == 1).any() else 1.0
 
 
 def _are_counts(ratings: npt.NDArray[np.floating]) -> bool:

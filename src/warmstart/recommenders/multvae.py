@@ -60,6 +60,7 @@ class MultVAE:
     """Score the catalogue by decoding the encoded history; stops early on validation users."""
 
     config_type: ClassVar[type[Config]] = MultVAEConfig
+    grid: ClassVar[tuple[dict[str, Any], ...]] = ({"few_shot": False}, {"few_shot": True})
     arrays: dict[str, FloatArray]
 
     def __init__(self, config: Config | None = None) -> None:
