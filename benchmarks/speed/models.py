@@ -13,7 +13,7 @@ from warmstart.meta.closed_form import Belief, learn_belief
 from warmstart.recommenders.default import Default, DefaultConfig
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
-from warmstart.recommenders.parts import FIRST_CLOSED, Parts
+from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, Parts
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency
 
@@ -29,7 +29,7 @@ def fitted(likes: sp.csr_array, config: DefaultConfig, rng: np.random.Generator)
         np.log(counts / counts.sum()).astype(np.float32),
         learn_belief(likes, config.closed_form, neighbours=neighbours),
         learn_memories(likes, config.memory),
-        IALS(_widest(config)).fit_likes(likes),
+        _both(IALS(_widest(config)).fit_likes(likes)),
         config,
         rng,
     )
@@ -52,7 +52,7 @@ def drawn(n_items: int, config: DefaultConfig, rng: np.random.Generator) -> Defa
         np.log(share).astype(np.float32),
         Belief(mean, sp.csr_array(1e-3 * covariance + own), mean - mean**2, 1_000.0),
         {name: _drawn_rows(n_items, width, rng) for name in names},
-        IALS.from_arrays({"factors": factors, "gram": gram, "settings": settings}),
+        _both(IALS.from_arrays({"factors": factors, "gram": gram, "settings": settings})),
         config,
         rng,
     )
@@ -62,7 +62,7 @@ def _opened(
     log_popularity: FloatArray,
     belief: Belief,
     memories: dict[str, sp.csr_array],
-    factors: IALS,
+    factors: tuple[IALS, ...],
     config: DefaultConfig,
     rng: np.random.Generator,
 ) -> Default:
@@ -104,6 +104,11 @@ def _opened(
 
 def _widest(config: DefaultConfig) -> IALSConfig:
     return max(config.factors, key=lambda settings: settings.factors)
+
+
+def _both(factors: IALS) -> tuple[IALS, ...]:
+    """Return the factors for few shots and for many, which cost the same."""
+    return tuple(factors for _ in FACTORS)
 
 
 def _drawn_rows(n_items: int, width: int, rng: np.random.Generator) -> sp.csr_array:

@@ -112,7 +112,7 @@ class ContentMap:
             encoder=encoder,
             log_popularity=spread(parts.log_popularity),
             recency=parts.recency and replace(parts.recency, rise=spread(parts.recency.rise)),
-            factors=parts.factors and parts.factors.extended(spread(parts.factors.factors)),
+            factors=tuple(f.extended(spread(f.factors)) for f in parts.factors),
             belief=replace(belief, mean=mean, covariance=covariance, variance=variance),
             memories={
                 name: _spread_both(m, smoother, known, new) for name, m in parts.memories.items()

@@ -32,7 +32,7 @@ from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
-from warmstart.recommenders.parts import FIRST_CLOSED, Parts, weighted_rows
+from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
@@ -59,11 +59,13 @@ class DefaultConfig(Config):
         newest_share: share of the users, the last to arrive, who have half the say in the gates
             where the data have times: who comes next is like them.
         powers: the closed form takes part once for each exponent b, divided by popularity^b.
-        factors: settings of the folded-in factors that validation users choose from.
+        factors: settings of the folded-in factors; validation users choose one for few shots and
+            one for many.
         memory: the item–item memories.
         dense_items: catalogue size up to which the belief's covariance is kept whole.
         gate_shots: numbers of shots at which the gates are chosen.
-        gate_users: training users on whom they are chosen.
+        gate_users: training users on whom they are chosen; where there are fewer, each is asked
+            with several supports.
     """
 
     folds: int | None = Field(None, ge=2)
@@ -82,6 +84,7 @@ class DefaultConfig(Config):
     newest_share: float = Field(0.2, gt=0, le=1)
     powers: tuple[float, ...] = (0.0, 0.15, 0.3)
     factors: tuple[IALSConfig, ...] = (
+        IALSConfig(factors=64, reg=400.0, alpha=20.0),
         IALSConfig(factors=64, reg=100.0, alpha=20.0),
         IALSConfig(factors=128, reg=100.0, alpha=10.0),
         IALSConfig(factors=128, reg=30.0, alpha=10.0),
@@ -293,8 +296,7 @@ class Default:
             columns.append(parts.encoder.items)
             bias = parts.encoder.bias
         columns += [bias[:, None], parts.log_popularity[:, None]]
-        if parts.factors is not None:
-            columns.append(parts.factors.factors)
+        columns += [factors.factors for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
         self._tempering = parts.tempering
@@ -312,9 +314,9 @@ class Default:
         query = [gate[:, :1], gate[:, 1:2]]
         if parts.encoder is not None:
             query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
-        if parts.factors is not None:
-            likes = liked(histories, len(parts.log_popularity))
-            query.append(parts.factors.fold_in(likes) * gate[:, 3:4])
+        likes = liked(histories, len(parts.log_popularity))
+        for column, factors in enumerate(parts.factors, FIRST_FACTORS):
+            query.append(factors.fold_in(likes) * gate[:, column : column + 1])
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         np.matmul(np.concatenate([*query, closed], axis=1), self.vectors, out=out)

@@ -16,7 +16,13 @@ from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency
 
-FIRST_CLOSED = 4
+FACTORS = ("factors-few", "factors-many")
+"""Names of the folded-in factors: those that rank best at few shots, and at many."""
+
+FIRST_FACTORS = 3
+"""Column of the gates where the folded-in factors begin; before it stand logits, unscaled."""
+
+FIRST_CLOSED = FIRST_FACTORS + len(FACTORS)
 """Column of the gates where the closed forms begin."""
 
 _ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
@@ -26,14 +32,16 @@ _ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
 class Parts:
     """Everything fitted that scores the catalogue, before the gates.
 
-    In the order of the gates' columns: the encoder, popularity, its rise of late, the folded-in
-    factors, the closed form once for each power of popularity that divides it, each memory.
+    In the order of the gates' columns: the encoder, popularity, its rise of late, both kinds of
+    folded-in factors, the closed form once for each power of popularity that divides it, each
+    memory.
 
     Attributes:
         encoder: the amortised query vector, or None where the data were too few to train one.
         log_popularity: (items,) log share of the likes.
         recency: the rise of each item, or None where the data have no times or show none.
-        factors: item factors into which a new user is folded by one ridge solve, or None.
+        factors: item factors into which a new user is folded by one ridge solve: those for few
+            shots and, unless they are the same, those for many; may be empty.
         belief: prior of the closed form.
         closed_form: its settings.
         powers: (closed forms,) exponents b; the closed form's expectation is divided by mean^b.
@@ -45,7 +53,7 @@ class Parts:
     encoder: QueryEncoder | None
     log_popularity: FloatArray
     recency: Recency | None
-    factors: IALS | None
+    factors: tuple[IALS, ...]
     belief: Belief
     closed_form: ClosedFormConfig
     powers: tuple[float, ...]
@@ -57,7 +65,7 @@ class Parts:
     def names(self) -> list[str]:
         """One name for each column of the gates."""
         closed = [f"closed-form^{p:g}" for p in self.powers]
-        return ["encoder", "popularity", "recency", "factors", *closed, *self.memories]
+        return ["encoder", "popularity", "recency", *FACTORS, *closed, *self.memories]
 
     @property
     def tempering(self) -> FloatArray:
@@ -91,12 +99,12 @@ class Parts:
         rising = np.zeros((n_users, n_items), np.float32)
         if self.recency is not None:
             rising += self.recency.trust(histories)[:, None] * self.recency.rise
-        folded = np.zeros((n_users, n_items), np.float32)
-        if self.factors is not None:
-            folded = self.factors.fold_in(liked(histories, n_items)) @ self.factors.factors.T
+        folded = [np.zeros((n_users, n_items), np.float32) for _ in FACTORS]
+        for scores, factors in zip(folded, self.factors, strict=False):
+            scores += factors.fold_in(liked(histories, n_items)) @ factors.factors.T
         expected = self.expectation(histories)
         said = self.remembered(histories)
-        out = [encoded, popular, rising, folded, *(expected * t for t in self.tempering)]
+        out = [encoded, popular, rising, *folded, *(expected * t for t in self.tempering)]
         out += [weighted_rows(said, m) for m in self.memories.values()]
         return [part / scale for part, scale in zip(out, self.scales, strict=True)]
 
@@ -131,9 +139,7 @@ class Parts:
             recency=None
             if self.recency is None
             else replace(self.recency, rise=rows(self.recency.rise)),
-            factors=None
-            if self.factors is None
-            else self.factors.extended(rows(self.factors.factors)),
+            factors=tuple(f.extended(rows(f.factors)) for f in self.factors),
             belief=replace(
                 belief,
                 mean=rows(belief.mean, smallest),
@@ -156,8 +162,8 @@ class Parts:
         if self.recency is not None:
             out["recency.rise"] = self.recency.rise
             out["recency.end"] = np.array([self.recency.end, self.recency.half_life])
-        if self.factors is not None:
-            out |= {f"factors.{name}": a for name, a in self.factors.arrays().items()}
+        for number, factors in enumerate(self.factors):
+            out |= {f"factors.{number}.{name}": a for name, a in factors.arrays().items()}
         if self.encoder is not None:
             out |= {f"encoder.{name}": a for name, a in self.encoder.arrays().items()}
         for number, memory in enumerate(self.memories.values()):
@@ -176,16 +182,18 @@ class Parts:
     ) -> Parts:
         """Rebuild from `arrays`."""
         n = len(arrays["log_popularity"])
-        weights = {k[8:]: a for k, a in arrays.items() if k.startswith("encoder.")}
+        weights = _under("encoder.", arrays)
         return cls(
             QueryEncoder(**weights) if weights else None,
             arrays["log_popularity"],
             Recency(arrays["recency.rise"], *map(float, arrays["recency.end"]))
             if "recency.rise" in arrays
             else None,
-            IALS.from_arrays({k[8:]: a for k, a in arrays.items() if k.startswith("factors.")})
-            if "factors.factors" in arrays
-            else None,
+            tuple(
+                IALS.from_arrays(_under(f"factors.{number}.", arrays))
+                for number in range(len(FACTORS))
+                if f"factors.{number}.factors" in arrays
+            ),
             Belief(
                 arrays["belief.mean"],
                 matrix_from(arrays, "belief.covariance", n),
@@ -243,6 +251,11 @@ def matrix_from(arrays: dict[str, npt.NDArray[Any]], name: str, columns: int) ->
         return arrays[name]
     data, indices, indptr = (arrays[f"{name}.{part}"] for part in ("data", "indices", "indptr"))
     return sp.csr_array((data, indices, indptr), shape=(len(indptr) - 1, columns))
+
+
+def _under(prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays whose names begin with `prefix`, without it."""
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
 def _resized(matrix: sp.csr_array, size: int) -> sp.csr_array:

@@ -27,7 +27,7 @@ from warmstart.meta.episodes import draw_episodes
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
-from warmstart.recommenders.parts import FIRST_CLOSED, Parts
+from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, FIRST_FACTORS, Parts
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency, learn_recency
@@ -41,6 +41,8 @@ Exam = tuple[IntArray, Histories, sp.csr_array]
 """Users, what they show, and what they are judged on."""
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
+_MOST_SUPPORTS = 4  # of one user, when the gates are chosen
+_FACTOR_SHOTS = ((1, 3), (10, 20))  # what the factors for few shots and for many are chosen at
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,12 @@ def meta_train_default(
         fold_parts = replace(_closed_parts(likes[kept], config), encoder=_ensemble([encoder]))
         held.append((fold_parts, judged))
         kept_of.append(kept)
-    chosen = _choose_factors(held, kept_of, likes, config, seed=seed)
-    if chosen is not None:
-        held = [
-            (replace(p, factors=IALS(chosen).fit_likes(likes[kept], seed=seed)), judged)
-            for (p, judged), kept in zip(held, kept_of, strict=True)
-        ]
-        parts = replace(parts, factors=IALS(chosen).fit_likes(likes, seed=seed))
+    chosen, of_folds = _choose_factors(held, kept_of, likes, config, seed=seed)
+    held = [
+        (replace(p, factors=factors), judged)
+        for (p, judged), factors in zip(held, of_folds, strict=True)
+    ]
+    parts = replace(parts, factors=tuple(IALS(c).fit_likes(likes, seed=seed) for c in chosen))
     parts = replace(parts, encoder=_ensemble(encoders))
     share = None
     if dated is not None:
@@ -214,24 +215,28 @@ def _choose_factors(
     config: DefaultConfig,
     *,
     seed: int,
-) -> IALSConfig | None:
-    """Return the settings of the factors that rank best for the users of the first fold."""
-    (_, judged), kept = held[0], kept_of[0]
-    exams = _exams(likes, judged, None, (1, 3, 10, 20), seed, "factors")
-    marks = []
-    for settings in config.factors if len(config.factors) > 1 else ():
-        model = IALS(settings).fit_likes(likes[kept], seed=seed)
-        marks.append(
-            np.mean(
-                [
-                    _ndcg(model.fold_in(liked(s, likes.shape[1])) @ model.factors.T, s, query)
-                    for _, s, query in exams.values()
+) -> tuple[list[IALSConfig], list[tuple[IALS, ...]]]:
+    """Return the settings that rank best at few shots and at many, and each fold's factors.
+
+    One setting, where the same is best at both; none, where there is none to choose from.
+    """
+    fitted = [
+        [IALS(settings).fit_likes(likes[kept], seed=seed) for settings in config.factors]
+        for kept in kept_of
+    ]
+    marks: npt.NDArray[np.float64] = np.zeros((len(FACTORS), len(config.factors)))
+    for (_, judged), models in zip(held, fitted, strict=True):
+        for row, shots in enumerate(_FACTOR_SHOTS):
+            for able, support, query in _exams(
+                likes, judged, None, shots, seed, "factors"
+            ).values():
+                shown = liked(support, likes.shape[1])
+                marks[row] += [
+                    len(able) * _ndcg(m.fold_in(shown) @ m.factors.T, support, query)
+                    for m in models
                 ]
-            )
-        )
-    if not marks:
-        return config.factors[0] if config.factors else None
-    return config.factors[int(np.argmax(marks))]
+    best = dict.fromkeys(int(i) for i in marks.argmax(axis=1)) if config.factors else {}
+    return [config.factors[i] for i in best], [tuple(models[i] for i in best) for models in fitted]
 
 
 def _likes(evidence: sp.csr_array) -> sp.csr_array:
@@ -252,7 +257,7 @@ def _closed_parts(likes: sp.csr_array, config: DefaultConfig) -> Parts:
         encoder=None,
         log_popularity=np.log(share).astype(np.float32),
         recency=None,
-        factors=None,
+        factors=(),
         belief=learn_belief(likes, config.closed_form, neighbours=neighbours),
         closed_form=config.closed_form,
         powers=config.powers,
@@ -389,18 +394,25 @@ def _fit_gates(
 ) -> tuple[Gates, list[dict[str, Any]], FloatArray]:
     """Choose the weights at each number of shots on users that the parts have not seen."""
     names = held[0][0].names
+    n_judged = sum(len(judged) for _, judged in held)
+    n_supports = min(max(1, config.gate_users // max(n_judged, 1)), _MOST_SUPPORTS)
     exams = [
-        _exams(likes, judged, features, config.gate_shots, seed, f"gates{i}")
-        for i, (_, judged) in enumerate(held)
+        (parts, _exams(likes, judged, features, config.gate_shots, seed, f"gates{i}-{again}"))
+        for i, (parts, judged) in enumerate(held)
+        for again in range(n_supports)
     ]
-    knots = [k for k in config.gate_shots if sum(len(e[k][1]) for e in exams if k in e) >= 50]
-    scales = _scales(held, exams, knots)
+    knots = [
+        k
+        for k in config.gate_shots
+        if sum(len(e[k][1]) for _, e in exams if k in e) >= 50 * n_supports
+    ]
+    scales = _scales(*exams[0], knots)
     weights, quality = [], []
     encoder, popularity = np.eye(len(names), dtype=np.float32)[:2]
     start = encoder
     for k in knots:
         lists, who = [], []
-        for (parts, _), exam in zip(held, exams, strict=True):
+        for parts, exam in exams:
             if k not in exam:
                 continue
             able, support, query = exam[k]
@@ -424,19 +436,14 @@ def _fit_gates(
     return Gates(np.array(knots, np.float32), np.stack(weights)), quality, scales
 
 
-def _scales(
-    held: list[tuple[Parts, IntArray]],
-    exams: list[dict[int, Exam]],
-    knots: list[int],
-) -> FloatArray:
+def _scales(parts: Parts, exam: dict[int, Exam], knots: list[int]) -> FloatArray:
     """Return what brings the top scores of each part near 1; the logits stay as they are."""
-    parts, exam = held[0][0], exams[0]
     scales = np.ones(len(parts.names), np.float32)
     middle = [k for k in knots if k > 0 and k in exam]
     if middle:
         _, support, _ = exam[middle[len(middle) // 2]]
         for i, part in enumerate(parts.scores(support)):
-            if i >= FIRST_CLOSED:
+            if i >= FIRST_FACTORS:
                 depth = min(20, part.shape[1])
                 top = np.partition(part, part.shape[1] - depth, axis=1)[:, -depth:]
                 scales[i] = max(float(np.median(top.mean(axis=1))), 1e-12)
