@@ -12,9 +12,11 @@ from tests.recommenders.small import SMALL
 from warmstart.core.types import Histories
 from warmstart.evaluation import evaluate, shuffled_support
 from warmstart.index import top_k
-from warmstart.recommenders import Recommender
+from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.default import Default, plain
+from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.popularity import Popularity, likes_per_item
+from warmstart.recommenders.training import _choose_factors
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +154,30 @@ def test_its_report_says_what_the_gates_learned(method):
     for row in report["quality"]:  # on users that no part was fitted on
         parts = [row[name] for name in method.parts.names]
         assert row["ndcg@10"] >= max(parts) - 0.02
+
+
+def test_factors_that_rank_best_are_kept_once_if_they_do_so_at_few_shots_and_at_many(split):
+    likes = split.train.positives()
+    users = np.flatnonzero(np.diff(likes.indptr) >= 2)
+    held = [(None, users[::2]), (None, users[1::2])]
+    kept = [~np.isin(np.arange(likes.shape[0]), judged) for _, judged in held]
+    good, blind = IALSConfig(factors=16, reg=10.0), IALSConfig(factors=16, reg=1e9)
+    for wanted, expected in (((blind, good), [good]), ((good,), [good]), ((), [])):
+        config = SMALL.model_copy(update={"factors": wanted})
+        chosen, of_folds = _choose_factors(held, kept, likes, config, seed=0)
+        assert chosen == expected
+        assert [len(factors) for factors in of_folds] == [len(expected)] * 2
+    one_kind = SMALL.model_copy(update={"factors": (good,)})
+    _, of_folds = _choose_factors(held, kept, likes, one_kind, seed=0)
+    for (factors,), rows in zip(of_folds, kept, strict=True):
+        alone = IALS(good).fit_likes(likes[rows], seed=0)  # without the users it is judged on
+        np.testing.assert_array_equal(factors.factors, alone.factors)
+
+
+def test_a_saved_model_scores_to_the_last_bit_like_the_one_that_was_saved(model, split, tmp_path):
+    loaded = load(model.save(tmp_path / "model"))
+    for shown in (split.tasks.at(0), split.tasks.at(1), split.tasks.support):
+        np.testing.assert_array_equal(loaded.method.score(shown), model.method.score(shown))
 
 
 def test_too_few_users_are_served_without_training():
