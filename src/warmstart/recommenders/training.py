@@ -41,6 +41,7 @@ Exam = tuple[IntArray, Histories, sp.csr_array]
 """Users, what they show, and what they are judged on."""
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
+_SCORES_AT_ONCE = 1 << 23  # of one part, when the gates are chosen: 32 MB
 _MOST_SUPPORTS = 4  # of one user, when the gates are chosen
 _FACTOR_SHOTS = ((1, 3), (10, 20))  # what the factors for few shots and for many are chosen at
 
@@ -416,8 +417,10 @@ def _fit_gates(
             if k not in exam:
                 continue
             able, support, query = exam[k]
-            scored = replace(parts, scales=scales).scores(support)
-            lists.append(Shortlist.of(scored, support, query))
+            scaled = replace(parts, scales=scales)
+            for block in _blocks(len(able), query.shape[1]):
+                shown = support.take(block)
+                lists.append(Shortlist.of(scaled.scores(shown), shown, query[block]))
             who.append(able)
         shortlist = _joined(lists)
         shortlist = replace(shortlist, weight=_say(np.concatenate(who), likes, dated, config))
@@ -441,13 +444,21 @@ def _scales(parts: Parts, exam: dict[int, Exam], knots: list[int]) -> FloatArray
     scales = np.ones(len(parts.names), np.float32)
     middle = [k for k in knots if k > 0 and k in exam]
     if middle:
-        _, support, _ = exam[middle[len(middle) // 2]]
-        for i, part in enumerate(parts.scores(support)):
+        able, support, query = exam[middle[len(middle) // 2]]
+        first = _blocks(len(able), query.shape[1])[0]
+        for i, part in enumerate(parts.scores(support.take(first))):
             if i >= FIRST_FACTORS:
                 depth = min(20, part.shape[1])
                 top = np.partition(part, part.shape[1] - depth, axis=1)[:, -depth:]
-                scales[i] = max(float(np.median(top.mean(axis=1))), 1e-12)
+                level = float(np.median(top.mean(axis=1)))
+                scales[i] = level if level > 1e-12 else 1.0  # a part that is absent says 0
     return scales
+
+
+def _blocks(n_users: int, n_items: int) -> list[IntArray]:
+    """Cut users into blocks, so that the parts' scores of a large catalogue fit into memory."""
+    size = max(16, _SCORES_AT_ONCE // n_items)
+    return [np.arange(i, min(i + size, n_users)) for i in range(0, n_users, size)]
 
 
 def _joined(lists: list[Shortlist]) -> Shortlist:
