@@ -96,7 +96,7 @@ def run(name: str, experiment: Experiment, *, now: datetime, out: Path = RESULTS
     Raises:
         WarmstartError: the data are not there, or a setting does not fit them.
     """
-    data = load_data(experiment)
+    data, code = load_data(experiment), commit()  # of the code that runs, not of when it is done
     with progress_bar(name) as progress:
         found = run_comparison(
             data,
@@ -108,7 +108,7 @@ def run(name: str, experiment: Experiment, *, now: datetime, out: Path = RESULTS
     record = {
         "experiment": name,
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
+        "commit": code,
         **about,
         **found.run,
     }

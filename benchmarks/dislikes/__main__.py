@@ -57,7 +57,7 @@ class DislikesConfig(Config):
 
 def run(config: DislikesConfig, *, now: datetime) -> dict[str, Any]:
     """Train on each split, and judge its cold users with and without their dislikes."""
-    begun, data = perf_counter(), load_dataset(config.dataset)
+    begun, code, data = perf_counter(), commit(), load_dataset(config.dataset)
     found: dict[int, list[tuple[Any, Any]]] = {k: [] for k in config.shots}
     users, shown = [], []
     for seed in range(config.splits):
@@ -93,7 +93,7 @@ def run(config: DislikesConfig, *, now: datetime) -> dict[str, Any]:
         "benchmark": "dislikes",
         "metric": "nDCG@10",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
+        "commit": code,
         "config": config.model_dump(mode="json"),
         "fingerprint": data.fingerprint,
         "seeds": list(range(config.splits)),

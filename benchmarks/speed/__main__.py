@@ -48,7 +48,7 @@ def catalogue(config: SpeedConfig) -> tuple[str, sp.csr_array]:
 
 def run(config: SpeedConfig, *, now: datetime) -> dict[str, Any]:
     """Measure everything and return the record."""
-    begun, most = perf_counter(), os.cpu_count() or 1
+    begun, code, most = perf_counter(), commit(), os.cpu_count() or 1
     data, likes = catalogue(config)
     model = models.fitted(likes, DefaultConfig(), np.random.default_rng(config.seed))
     found: dict[str, Any] = {"batch": [], "single": []}
@@ -65,7 +65,7 @@ def run(config: SpeedConfig, *, now: datetime) -> dict[str, Any]:
     return {
         "benchmark": "speed",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "commit": commit(),
+        "commit": code,
         "config": config.model_dump(mode="json"),
         "catalogue": data,
         "versions": versions(),
