@@ -42,6 +42,7 @@ Exam = tuple[IntArray, Histories, sp.csr_array]
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
 _SCORES_AT_ONCE = 1 << 23  # of one part, when the gates are chosen: 32 MB
+_FEWEST_JUDGED = 50  # users at a number of shots, for gates to be chosen there
 _MOST_SUPPORTS = 4  # of one user, when the gates are chosen
 _FACTOR_SHOTS = ((1, 3), (10, 20))  # what the factors for few shots and for many are chosen at
 
@@ -397,15 +398,16 @@ def _fit_gates(
     names = held[0][0].names
     n_judged = sum(len(judged) for _, judged in held)
     n_supports = min(max(1, config.gate_users // max(n_judged, 1)), _MOST_SUPPORTS)
-    exams = [
-        (parts, _exams(likes, judged, features, config.gate_shots, seed, f"gates{i}-{again}"))
-        for i, (parts, judged) in enumerate(held)
-        for again in range(n_supports)
-    ]
+    exams = []
+    for i, (parts, judged) in enumerate(held):
+        for again in range(n_supports):
+            # nobody has a second empty support: the same answer twice would pass for two
+            shots = tuple(k for k in config.gate_shots if k or not again)
+            name = f"gates{i}-{again}"
+            exams.append((parts, _exams(likes, judged, features, shots, seed, name)))
+    least = {k: _FEWEST_JUDGED * (n_supports if k else 1) for k in config.gate_shots}
     knots = [
-        k
-        for k in config.gate_shots
-        if sum(len(e[k][1]) for _, e in exams if k in e) >= 50 * n_supports
+        k for k, n in least.items() if sum(len(exam[k][1]) for _, exam in exams if k in exam) >= n
     ]
     scales = _scales(*exams[0], knots)
     weights, quality = [], []
@@ -427,7 +429,7 @@ def _fit_gates(
         if k:
             start, best = choose_weights(shortlist, start)  # the next shots start from here
         else:  # where little can be known, popularity stays unless something is surely better
-            chosen, best = choose_weights(shortlist, popularity, certainty=1.0)
+            chosen, best = choose_weights(shortlist, popularity, certainty=2.0)
         weights.append(start if k else chosen)
         alone = {
             n: float(shortlist.weight @ shortlist.ndcg(shortlist.scores[:, :, i]))
