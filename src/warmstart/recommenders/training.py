@@ -425,7 +425,8 @@ def _fit_gates(
                 lists.append(Shortlist.of(scaled.scores(shown), shown, query[block]))
             who.append(able)
         shortlist = _joined(lists)
-        shortlist = replace(shortlist, weight=_say(np.concatenate(who), likes, dated, config))
+        asked = np.concatenate(who)
+        shortlist = replace(shortlist, weight=_say(asked, likes, dated, config))
         if k:
             start, best = choose_weights(shortlist, start)  # the next shots start from here
         else:  # where little can be known, popularity stays unless something is surely better
@@ -435,7 +436,7 @@ def _fit_gates(
             n: float(shortlist.weight @ shortlist.ndcg(shortlist.scores[:, :, i]))
             for i, n in enumerate(names)
         }
-        quality.append({"shots": k, "users": len(shortlist.ideal), "ndcg@10": best, **alone})
+        quality.append({"shots": k, "users": len(np.unique(asked)), "ndcg@10": best, **alone})
     if not knots:
         return _untrained_gates(held[0][0]), [], scales
     return Gates(np.array(knots, np.float32), np.stack(weights)), quality, scales
