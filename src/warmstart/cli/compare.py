@@ -157,7 +157,7 @@ def costs_table(report: Report) -> Table:
         looks = [report.value(method, most, metric) for metric in metrics.values()]
         table.add_row(
             method,
-            f"{spent['fit_seconds']:.1f}",
+            "–" if spent["fit_seconds"] is None else f"{spent['fit_seconds']:.1f}",
             f"{spent['us_per_adaptation']:.0f}",
             f"{spent['us_per_ranked_user']:.0f}",
             *(_short(value) for value in looks[:-1]),

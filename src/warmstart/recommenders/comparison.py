@@ -160,7 +160,9 @@ def run_comparison(
     results = {name: dict(sorted(by_shots.items())) for name, by_shots in results.items()}
     timings = {
         name: {
-            "fit_seconds": round(float(np.mean([fit for fit, _ in spent])), 3),
+            "fit_seconds": None  # it came fitted
+            if name in fitted
+            else round(float(np.mean([fit for fit, _ in spent])), 3),
             "tune_seconds": round(float(np.mean([tune for _, tune in spent])), 3),
             **costs(results[name]),
         }
