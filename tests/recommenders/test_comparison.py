@@ -120,6 +120,7 @@ def test_takes_methods_that_were_fitted_before(data):
     mine = ItemKNN().fit(split.train)
     config = CompareConfig(methods=("default", "popularity"), shots=(5,), splits=1, shuffled=False)
     report = run_comparison(data, config, splits=[split], fitted={"default": mine})
+    assert report.run["timings"]["default"]["fit_seconds"] is None
     expected = evaluate(
         mine, split.tasks.at(5), split.tasks.query, ranker=top_k,
         popularity=np.ones(120, np.float32),
