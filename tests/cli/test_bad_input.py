@@ -102,6 +102,7 @@ def test_train_refuses_and_says_why(run, tables, tmp_path, args, says):
         (["{model}", "-k", "0"], "k must be a whole number of at least 1"),
         (["{model}", "-k", "many"], "-k"),
         (["{model}", "--likes", "No Such Film"], "is not in the catalogue"),
+        (["{model}", "--likes", "电影天堂"], "give the id or the title of one of its items"),
         (["{model}", "--likes", "Golden"], "did you mean"),
         (["{model}", "--user", "age"], "column=value"),
         (["{model}", "--user", "shoe_size=44"], "shoe_size"),

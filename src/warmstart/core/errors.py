@@ -38,7 +38,9 @@ class UnknownItemError(DataError):
         self.query = query
         self.proposals = tuple(proposals)
         what = "fits several items of the catalogue" if ambiguous else "is not in the catalogue"
-        hint = f"; did you mean: {'; '.join(self.proposals)}?" if self.proposals else ""
+        hint = "; give the id or the title of one of its items"
+        if self.proposals:
+            hint = f"; did you mean: {'; '.join(self.proposals)}?"
         super().__init__(f"{query!r} {what}{hint}")
 
 
