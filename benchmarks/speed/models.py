@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, State
-from warmstart.meta.closed_form import Belief, learn_belief
+from warmstart.meta.belief import Belief, learn_belief
 from warmstart.recommenders.default import Default, DefaultConfig
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories

@@ -31,7 +31,7 @@ def test_the_penalty_is_chosen_by_leaving_each_item_out(method, split):
             guess = x[left] @ np.linalg.solve(ridge, x[rest].T @ target[rest])
             off.append(np.square(target[left] - guess).sum())
         errors[penalty] = weight @ np.array(off)
-    found = ContentMap.learn(features, method.parts, likes)
+    found = ContentMap.learn(features, method.parts.encoder.items, likes)
     assert found.penalty == min(errors, key=errors.get)
 
 

@@ -9,9 +9,18 @@ from warmstart.data import load_dataset
 from warmstart.recommenders.default import DefaultConfig
 from warmstart.recommenders.itemknn import ItemKNN, ItemKNNConfig
 from warmstart.recommenders.multvae import MultVAEConfig
+from warmstart.recommenders.pair import PairConfig
+from warmstart.recommenders.recommender import learners
 from warmstart.testing import CONTRACTS, BrokenContract, Subject
 
+OUTER = {"epochs": 4, "batch_size": 64}
 QUICK = {
+    **{
+        name: lookup("methods", name).config_type.parse({"embedding_dim": 8, "outer": OUTER})
+        for name in learners()
+        if name != "default"
+    },
+    "pair": PairConfig.parse({"embedding_dim": 4, "hidden": (8,), "outer": OUTER}),
     "default": DefaultConfig.parse(
         {"hidden_dim": 24, "embedding_dim": 8, "folds": 2, "training": {"epochs": 4}}
     ),

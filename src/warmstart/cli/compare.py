@@ -19,6 +19,8 @@ from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation import Report
 from warmstart.evaluation.plot import plot_shots
 from warmstart.recommenders.comparison import CONTROL, CompareConfig, run_comparison
+from warmstart.recommenders.recommender import learners as known_learners
+from warmstart.recommenders.recommender import with_learner
 
 _METHODS = "default,popularity,itemknn,ease,ials,multvae"
 _File = Annotated[Path | None, typer.Option(show_default=False)]
@@ -37,7 +39,18 @@ def compare(
     methods: Annotated[
         str, typer.Option(help="The first is tested against the best of the others.")
     ] = _METHODS,
+    learners: Annotated[
+        str | None,
+        typer.Option(
+            help="Meta-learners to compare, such as maml,foma, or all; they come before the "
+            "methods, the default method first.",
+            show_default=False,
+        ),
+    ] = None,
     shots: Annotated[str, typer.Option(help="Sizes of the support set.")] = "0,1,3,5,10,20",
+    tasks_of: Annotated[
+        str, typer.Option(help="users, or items: a new item and its first users.")
+    ] = "users",
     splits: Annotated[int, typer.Option(help="How many splits.")] = 3,
     seed: Annotated[int, typer.Option(help="Of splits, fits and resamples.")] = 0,
     tune: Annotated[
@@ -61,8 +74,9 @@ def compare(
     """Compare methods on users that none of them has seen, with intervals, tests and costs."""
     config = CompareConfig.parse(
         {
-            "methods": tuple(_words(methods)),
+            "methods": _with_learners(methods, learners),
             "scenario": scenario,
+            "tasks_of": tasks_of,
             "shots": tuple(_numbers(shots)),
             "splits": splits,
             "seed": seed,
@@ -203,6 +217,17 @@ def _load(
         return load_dataset(data)
     tables: dict[str, Any] = {"interactions": interactions, "items": items, "users": users}
     return Dataset.from_files(**tables)
+
+
+def _with_learners(methods: str, wanted: str | None) -> tuple[str, ...]:
+    """Return the methods to compare, the learners in front."""
+    chosen = _words(methods)
+    if wanted is None:
+        return tuple(chosen)
+    names = known_learners() if wanted.strip() == "all" else _words(wanted)
+    for name in names:
+        with_learner("default", name)  # refuses an unknown one
+    return tuple(dict.fromkeys([*names, *chosen]))
 
 
 def _words(text: str) -> list[str]:

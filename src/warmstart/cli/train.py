@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from warmstart.cli._shared import Interrupted, check_folder, rows_rule, write_json
-from warmstart.core.errors import ConfigError
+from warmstart.core.errors import ConfigError, DivergedError
 from warmstart.data import Dataset, load_dataset
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.protocols import Reports
@@ -34,6 +34,10 @@ def train(
         str | None, typer.Option(help="A named dataset or a folder, instead of tables.")
     ] = None,
     method: Annotated[str, typer.Option(help="Which method to train.")] = "default",
+    learner: Annotated[
+        str | None,
+        typer.Option(help="Which meta-learner, such as maml or foma.", show_default=False),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Settings of the method, JSON or TOML.")
     ] = None,
@@ -54,7 +58,8 @@ def train(
     check_folder(json)
     rule = rows_rule(on_bad_rows)
     settings = _settings(config)
-    model = Recommender(method, config=settings, seed=seed)
+    model = Recommender(method, learner=learner, config=settings, seed=seed)
+    method = model.name
     dataset = _load(data, interactions, items, users, schema, rule)
     if dataset.report.n_refused:
         console.print(f"[yellow]{dataset.report.summary()}[/yellow]")
@@ -79,6 +84,9 @@ def train(
         raise Interrupted(
             f"interrupted; the last good checkpoint is {checkpoint}; continue with --resume"
         ) from None
+    except DivergedError as error:
+        kept = f"; the last good checkpoint is {checkpoint}" if checkpoint.is_dir() else ""
+        raise DivergedError(f"{error}{kept}") from None
     seconds = time.perf_counter() - begun
     model.save(out)
     shutil.rmtree(checkpoint, ignore_errors=True)

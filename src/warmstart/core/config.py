@@ -35,7 +35,19 @@ class Config(BaseModel):
                 f"{'.'.join(map(str, e['loc'])) or cls.__name__}: {e['msg']} (got {e['input']!r})"
                 for e in error.errors()
             )
-            known = ", ".join(cls.model_fields)
+            known = ", ".join(cls._names())
             raise ConfigError(
                 f"{cls.__name__}: {faults}; the settings it knows are: {known or 'none'}"
             ) from None
+
+    @classmethod
+    def _names(cls) -> list[str]:
+        """Return the names of all settings, those of nested settings as `outer.inner`."""
+        names: list[str] = []
+        for name, field in cls.model_fields.items():
+            kind = field.annotation
+            if isinstance(kind, type) and issubclass(kind, Config):
+                names += [f"{name}.{inner}" for inner in kind._names()]
+            else:
+                names.append(name)
+        return names

@@ -6,6 +6,7 @@ WarmstartError
 │   └── LeakageError       a statistic or a row of the test side reached training
 ├── ConfigError        a setting is unknown, out of range, or does not fit the data
 ├── ArtifactError      a saved model is damaged, hostile, or of a newer format
+├── DivergedError      training ran away to values that are not finite
 └── MissingExtraError  an optional dependency is not installed (names the install line)
 
 A message says what is wrong, which value, and what to do about it.
@@ -54,6 +55,10 @@ class ConfigError(WarmstartError):
 
 class ArtifactError(WarmstartError):
     """A saved model is damaged, hostile, or written by a newer version."""
+
+
+class DivergedError(WarmstartError):
+    """Training ran away to values that are not finite; the last good checkpoint stands."""
 
 
 class MissingExtraError(WarmstartError, ImportError):

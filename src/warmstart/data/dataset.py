@@ -266,6 +266,33 @@ class Dataset:
             item_space = FeatureSpace.fit(rows, self.schema.items)
         return replace(self, user_features=space, item_features=item_space)
 
+    def exchanged(self) -> Self:
+        """Return the dataset with the roles exchanged: items act, and users are recommended.
+
+        A task is then one item, its support the first users who liked it: what warms a new item
+        up, by any method.
+
+        Example:
+            >>> rows = {"user": ["ann", "ann", "bo"], "item": [1, 2, 1]}
+            >>> data = Dataset.from_tables(rows).exchanged()
+            >>> data.n_users, list(data.items), data.evidence().toarray().tolist()
+            (2, ['ann', 'bo'], [[1.0, 1.0], [1.0, 0.0]])
+        """
+        rows, schema = self.interactions, self.schema
+        swapped = {"users": schema.items, "items": schema.users, "title": None}
+        return replace(
+            self,
+            name=f"{self.name}, roles exchanged",
+            users=self.items,
+            items=self.users,
+            interactions=replace(rows, user=rows.item, item=rows.user),
+            user_table=self.item_table,
+            item_table=self.user_table,
+            schema=schema.model_copy(update=swapped),
+            user_features=self.item_features,
+            item_features=self.user_features,
+        )
+
     def at_least(self, *, users_per_item: int = 1, items_per_user: int = 1) -> Self:
         """Return the dataset without rare items, and then without users of few items.
 

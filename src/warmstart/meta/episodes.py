@@ -34,6 +34,7 @@ def draw_episodes(
     *,
     max_shots: int = 20,
     few_shot_share: float = 0.5,
+    most_shots: int | None = None,
     dislike_share: float = 0.5,
     features: sp.csr_array | None = None,
 ) -> Episodes:
@@ -46,6 +47,7 @@ def draw_episodes(
         max_shots: most likes in a few-shot episode.
         few_shot_share: share of episodes that draw 0 … `max_shots`; the others draw 0 … all but
             one of the user's likes.
+        most_shots: most likes in any episode; None for no bound.
         dislike_share: share of episodes that also show up to as many dislikes as likes, plus one.
         features: (all users, user features), carried along.
 
@@ -66,6 +68,8 @@ def draw_episodes(
         np.minimum(rng.integers(0, max_shots + 1, len(users)), np.maximum(n_likes - 1, 0)),
         rng.integers(0, np.maximum(n_likes, 1)),
     )
+    if most_shots is not None:
+        shots = np.minimum(shots, most_shots)
     shown = np.where(
         rng.random(len(users)) < dislike_share,
         rng.integers(0, np.minimum(n_dislikes, shots + 1) + 1),

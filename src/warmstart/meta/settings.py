@@ -7,17 +7,17 @@ from pydantic import Field
 from warmstart.core.config import Config
 
 
-class AmortisedConfig(Config):
-    """Settings of meta-training.
+class OuterConfig(Config):
+    """Settings of the outer loop.
 
     Attributes:
-        epochs: passes over the users; one episode per user and pass.
+        epochs: passes over the tasks; one episode per task and pass.
         batch_size: episodes per step.
         outer_lr: peak step size of AdamW under a one-cycle schedule.
-        weight_decay: decay of the item and event vectors.
+        weight_decay: decay of the vectors of items and users.
         max_steps: bound on steps, so that a large data set trains in bounded time.
         sampled_items: catalogue size above which the softmax is sampled, and how many items.
-        checks: how often validation looks at the encoder over the second half of training.
+        checks: how often validation looks at the weights over the second half of training.
     """
 
     epochs: int = Field(60, ge=1)
@@ -27,3 +27,49 @@ class AmortisedConfig(Config):
     max_steps: int = Field(3_000, ge=1)
     sampled_items: int = Field(6_000, ge=1)
     checks: int = Field(6, ge=1)
+
+
+class InnerConfig(Config):
+    """Settings of gradient descent on a support set.
+
+    Attributes:
+        inner_steps: steps on the support.
+        inner_lr: step size; where step sizes are learned, they start here.
+    """
+
+    inner_steps: int = Field(3, ge=1)
+    inner_lr: float = Field(0.5, gt=0)
+
+
+class FOMAConfig(InnerConfig):
+    """Settings of FOMA.
+
+    Attributes:
+        kinds: how many kinds of task there are; each has a start and step sizes of its own.
+    """
+
+    kinds: int = Field(1, ge=1)
+
+
+class AmortisedConfig(Config):
+    """Settings of the amortised learner.
+
+    Attributes:
+        hidden_dim: width of the code of a support set.
+        dropout: share of its units that are dropped in training.
+    """
+
+    hidden_dim: int = Field(300, ge=1)
+    dropout: float = Field(0.4, ge=0, lt=1)
+
+
+class ClosedFormConfig(Config):
+    """Settings of the closed form; they are where the learned prior starts.
+
+    Attributes:
+        prior_scale: standard deviation of the head's weights before any event.
+        noise: standard deviation of one label.
+    """
+
+    prior_scale: float = Field(1.0, gt=0)
+    noise: float = Field(1.0, gt=0)

@@ -1,4 +1,4 @@
-"""Checkpoints of the encoders' training: safetensors and JSON, whole or not there at all."""
+"""Checkpoints of meta-training: safetensors and JSON, whole or not there at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from warmstart.core.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from warmstart.meta.amortised import TrainingState
+    from warmstart.meta.outer import TrainingState
 
 _ABOUT = "training.json"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder with one training's state, one file per encoder."""
+    """A folder with one training's state, one file a part that is trained."""
 
     folder: Path
 
@@ -28,7 +28,7 @@ class Checkpoint:
         import torch
         from safetensors.torch import save_file
 
-        tensors = {f"encoder.{n}": t.contiguous() for n, t in state.encoder.items()}
+        tensors = {f"weights.{n}": t.contiguous() for n, t in state.weights.items()}
         if state.best is not None:
             tensors |= {f"best.{n}": t.contiguous().clone() for n, t in state.best.items()}
         for index, slots in state.optimiser["state"].items():
@@ -47,7 +47,7 @@ class Checkpoint:
         """
         from safetensors import SafetensorError, safe_open
 
-        from warmstart.meta.amortised import TrainingState
+        from warmstart.meta.outer import TrainingState
 
         path = self.folder / f"{name}.safetensors"
         if not path.exists():
@@ -68,7 +68,7 @@ class Checkpoint:
         best = {k[5:]: t for k, t in tensors.items() if k.startswith("best.")}
         return TrainingState(
             about["step"],
-            {k[8:]: t for k, t in tensors.items() if k.startswith("encoder.")},
+            {k[8:]: t for k, t in tensors.items() if k.startswith("weights.")},
             {"state": slots},
             best or None,
             about["best_quality"],

@@ -38,6 +38,7 @@ class CompareConfig(Config):
     Attributes:
         methods: registered names; the first is tested against the best of the others.
         scenario: warm, user-cold, item-cold or both-cold.
+        tasks_of: "users", or "items": the roles exchanged, a new item and its first users.
         shots: sizes of the support set.
         splits: how many splits, made with the seeds `seed`, `seed + 1`, …
         seed: of splits, fits, resamples and permutations.
@@ -49,6 +50,7 @@ class CompareConfig(Config):
 
     methods: tuple[str, ...] = ("default", "popularity", "itemknn", "ease", "ials", "multvae")
     scenario: Literal["warm", "user-cold", "item-cold", "both-cold"] = "user-cold"
+    tasks_of: Literal["users", "items"] = "users"
     shots: tuple[int, ...] = (0, 1, 3, 5, 10, 20)
     splits: int = Field(3, ge=1)
     seed: int = Field(0, ge=0)
@@ -96,7 +98,7 @@ def run_comparison(
     Args:
         data: the whole dataset; splits are made of it here.
         config: what to compare.
-        splits: ready-made splits of `data` instead.
+        splits: ready-made splits of `data` instead, the roles exchanged where they shall be.
         fitted: methods that were already fitted on `splits[0].train`; one split only.
         progress: where to report.
         command: the command line, for the record.
@@ -116,6 +118,8 @@ def run_comparison(
     begun, config, fitted = time.perf_counter(), config or CompareConfig(), fitted or {}
     if fitted and (splits is None or len(splits) != 1):
         raise ConfigError("fitted methods need the one split whose training rows they saw")
+    if config.tasks_of == "items" and splits is None:
+        data = data.exchanged()
     n_splits = config.splits if splits is None else len(splits)
     wanted = [config.split_config(s) for s in range(n_splits)] if splits is None else []
     stages = _Stages(_work(config, n_splits, fitted), progress)

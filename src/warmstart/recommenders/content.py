@@ -10,6 +10,7 @@ refitting (Allen 1974, doi:10.1080/00401706.1974.10489157).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -40,20 +41,22 @@ class ContentMap:
     penalty: float
 
     @classmethod
-    def learn(cls, features: sp.csr_array, parts: Parts, likes: FloatArray) -> Self | None:
+    def learn(
+        cls, features: sp.csr_array, vectors: FloatArray | None, likes: FloatArray
+    ) -> Self | None:
         """Choose the penalty by leave-one-out error; None where nothing can be learned.
 
         Args:
             features: (items, item features).
-            parts: fitted parts; their item vectors are what content must predict.
+            vectors: (items, dim) learned vectors, which content must predict, or None.
             likes: (items,) training likes; items without any lend nothing.
         """
         known = np.flatnonzero(likes > 0)
-        if parts.encoder is None or len(known) < 20 or features.shape[1] == 0:
+        if vectors is None or len(known) < 20 or features.shape[1] == 0:
             return None
         lenders = features[known]
         centred, _ = _centred(lenders, lenders)
-        target = parts.encoder.items[known]
+        target = vectors[known]
         target = target - target.mean(axis=0)
         weight = likes[known] / likes[known].sum()
         values, basis = np.linalg.eigh(centred.T @ centred)
@@ -84,13 +87,7 @@ class ContentMap:
             features: (new items, item features).
         """
         smoother, known = self.lend(features), self.known
-
-        def spread(values: FloatArray) -> FloatArray:
-            mean = values[known].mean(axis=0)
-            out = values.copy()
-            out[new] = mean + smoother @ (values[known] - mean)
-            return out
-
+        spread = partial(spread_by, smoother, known, new)
         encoder = parts.encoder
         if encoder is not None:
             n = len(parts.log_popularity)
@@ -141,6 +138,16 @@ class ContentMap:
         columns = int(arrays["content.columns"][0])
         features = matrix_from(arrays, "content.features", columns)
         return cls(features, arrays["content.known"], float(arrays["content.penalty"][0]))
+
+
+def spread_by(
+    smoother: sp.csr_array, known: IntArray, new: IntArray, values: FloatArray
+) -> FloatArray:
+    """Return (items, …) values with those of `new` lent by the known items, around their mean."""
+    mean = values[known].mean(axis=0)
+    out = values.copy()
+    out[new] = mean + smoother @ (values[known] - mean)
+    return out
 
 
 def _centred(lenders: sp.csr_array, new: sp.csr_array) -> tuple[FloatArray, FloatArray]:

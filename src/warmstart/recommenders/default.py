@@ -26,8 +26,8 @@ from pydantic import Field
 from warmstart.core.config import Config
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.index import top_k
-from warmstart.meta.closed_form import ClosedFormConfig, observation_weights
-from warmstart.meta.settings import AmortisedConfig
+from warmstart.meta.belief import BeliefConfig, observation_weights
+from warmstart.meta.settings import OuterConfig
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.ials import IALSConfig
@@ -77,8 +77,8 @@ class DefaultConfig(Config):
     dislike_share: float = Field(0.5, ge=0, le=1)
     memory_dislike: float = Field(0.3, ge=0)
     popularity_prior: float = Field(1.0, gt=0)
-    training: AmortisedConfig = AmortisedConfig()
-    closed_form: ClosedFormConfig = ClosedFormConfig()
+    training: OuterConfig = OuterConfig()
+    closed_form: BeliefConfig = BeliefConfig()
     recent_shares: tuple[float, ...] = (0.03, 0.1, 0.3)
     activity: float = Field(0.5, ge=0, le=1)
     newest_share: float = Field(0.2, gt=0, le=1)
@@ -158,7 +158,9 @@ class Default:
         if data.item_features is not None and data.item_table is not None:
             features = data.item_features.transform(data.item_table)
             likes = np.asarray(data.positives().sum(axis=0)).ravel()
-            self.content = ContentMap.learn(features, self.parts, likes)
+            encoder = self.parts.encoder
+            vectors = None if encoder is None else encoder.items
+            self.content = ContentMap.learn(features, vectors, likes)
             unmet = np.flatnonzero(likes == 0)
             if len(unmet) and self.content is not None:
                 self.parts = self.content.borrow(self.parts, unmet, features[unmet])

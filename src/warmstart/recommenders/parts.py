@@ -10,7 +10,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories
-from warmstart.meta.closed_form import Belief, ClosedFormConfig, observation_weights
+from warmstart.meta.belief import Belief, BeliefConfig, observation_weights
 from warmstart.recommenders.ials import IALS
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
@@ -55,7 +55,7 @@ class Parts:
     recency: Recency | None
     factors: tuple[IALS, ...]
     belief: Belief
-    closed_form: ClosedFormConfig
+    closed_form: BeliefConfig
     powers: tuple[float, ...]
     memories: dict[str, sp.csr_array]
     scales: FloatArray
@@ -176,7 +176,7 @@ class Parts:
         arrays: dict[str, npt.NDArray[Any]],
         memories: list[str],
         *,
-        closed_form: ClosedFormConfig,
+        closed_form: BeliefConfig,
         powers: tuple[float, ...],
         dislike: float,
     ) -> Parts:

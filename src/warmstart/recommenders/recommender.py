@@ -43,6 +43,7 @@ class Recommender:
         self,
         method: str | Any = "default",  # noqa: ANN401  (a name, or a Method)
         *,
+        learner: str | None = None,
         config: Config | Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
@@ -50,12 +51,16 @@ class Recommender:
 
         Args:
             method: a name registered under `warmstart.methods`, or a method itself.
+            learner: name of a meta-learner, such as "maml", to find query vectors with; together
+                with `method="pair"`, to adapt the network over user and item with.
             config: the method's settings, as its settings class or as plain values.
             seed: the same seed, data and settings give the same model.
 
         Raises:
-            ConfigError: an unknown method or setting, or a seed below 0.
+            ConfigError: an unknown method, learner or setting, or a seed below 0.
         """
+        if learner is not None:
+            method, config = with_learner(method, learner, config)
         if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
             raise ConfigError(f"seed must be a whole number of at least 0, got {seed!r}")
         if isinstance(method, str):
@@ -319,6 +324,31 @@ class Recommender:
 def load(path: str | Path) -> Recommender:
     """Read a saved model; see `Recommender.load`."""
     return Recommender.load(path)
+
+
+def learners() -> list[str]:
+    """Return the names that `Recommender(learner=…)` knows: the default, then its relatives."""
+    return ["default", *(n for n in registry.names("methods") if n in registry.names("learners"))]
+
+
+def with_learner(
+    method: Any,  # noqa: ANN401  (a name, or a Method)
+    learner: str,
+    config: Any = None,  # noqa: ANN401  (a Config, or plain values)
+) -> tuple[str, Any]:
+    """Return the method and the settings that a learner by name stands for.
+
+    Raises:
+        ConfigError: no such learner, or a method that takes none.
+    """
+    if method == "pair":
+        values = config.model_dump() if isinstance(config, Config) else dict(config or {})
+        return "pair", values | {"learner": learner}
+    if method not in ("default", learner):
+        raise ConfigError(f"method {method!r} takes no learner; leave one of them out")
+    if learner not in learners():
+        raise ConfigError(f"no learner is called {learner!r}; there are: {', '.join(learners())}")
+    return learner, config
 
 
 def can_resume(method: Any) -> bool:  # noqa: ANN401  (a Method)

@@ -19,11 +19,12 @@ import scipy.sparse as sp
 
 from warmstart.core.errors import MissingExtraError
 from warmstart.core.rng import generator
-from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.core.types import FloatArray, IntArray, Progress
 from warmstart.evaluation import metrics
 from warmstart.index import top_k
-from warmstart.meta.closed_form import learn_belief
+from warmstart.meta.belief import learn_belief
 from warmstart.meta.episodes import draw_episodes
+from warmstart.recommenders.exams import Exam, draw_exams, mean_ndcg
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from warmstart.models.set_encoder import SetEncoder
     from warmstart.recommenders.checkpoint import Checkpoint
     from warmstart.recommenders.default import DefaultConfig
-
-Exam = tuple[IntArray, Histories, sp.csr_array]
-"""Users, what they show, and what they are judged on."""
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
 _SCORES_AT_ONCE = 1 << 23  # of one part, when the gates are chosen: 32 MB
@@ -197,7 +195,7 @@ def _choose_recency(
     """Return the age that, added to popularity, ranks best at zero shots; None if none helps."""
     marks = dict.fromkeys((None, *config.recent_shares), 0.0)
     for number, (parts, judged) in enumerate(held):
-        users, support, query = _exams(likes, judged, None, (0,), seed, f"recency{number}")[0]
+        users, support, query = draw_exams(likes, judged, None, (0,), seed, f"recency{number}")[0]
         for share in marks:
             scores = parts.log_popularity
             if share is not None:
@@ -229,12 +227,12 @@ def _choose_factors(
     marks: npt.NDArray[np.float64] = np.zeros((len(FACTORS), len(config.factors)))
     for (_, judged), models in zip(held, fitted, strict=True):
         for row, shots in enumerate(_FACTOR_SHOTS):
-            for able, support, query in _exams(
+            for able, support, query in draw_exams(
                 likes, judged, None, shots, seed, "factors"
             ).values():
                 shown = liked(support, likes.shape[1])
                 marks[row] += [
-                    len(able) * _ndcg(m.fold_in(shown) @ m.factors.T, support, query)
+                    len(able) * mean_ndcg(m.fold_in(shown) @ m.factors.T, support, query)
                     for m in models
                 ]
     best = dict.fromkeys(int(i) for i in marks.argmax(axis=1)) if config.factors else {}
@@ -292,7 +290,7 @@ def _train_encoder(
     try:
         import torch
 
-        from warmstart.meta.amortised import meta_train
+        from warmstart.meta.encoder import meta_train
         from warmstart.models.set_encoder import SetEncoder
     except ImportError as error:
         raise MissingExtraError(error.name or "torch", extra="train") from None
@@ -321,12 +319,14 @@ def _train_encoder(
                 dislike_share=config.dislike_share if signed else 0.0,
             )
 
-        exams = _exams(_likes(evidence), judged, features, (1, 3, 10, 20), seed, f"exam{number}")
+        exams = draw_exams(
+            _likes(evidence), judged, features, (1, 3, 10, 20), seed, f"exam{number}"
+        )
 
         def validate(encoder: SetEncoder) -> float:
             model = _ensemble([encoder])
             marks = [
-                _ndcg(model.queries(support) @ model.items.T + model.bias, support, query)
+                mean_ndcg(model.queries(support) @ model.items.T + model.bias, support, query)
                 for _, support, query in exams.values()
             ]
             return float(np.mean(marks))
@@ -343,46 +343,6 @@ def _train_encoder(
             resume=None if checkpoint is None else checkpoint.stored(name),
             on_check=None if checkpoint is None else partial(checkpoint.store, name),
         )
-
-
-def _exams(
-    likes: sp.csr_array,
-    users: IntArray,
-    features: sp.csr_array | None,
-    shots: tuple[int, ...],
-    seed: int,
-    name: str,
-) -> dict[int, Exam]:
-    """Return, for each number of shots that somebody can give, users, supports and queries."""
-    out = {}
-    counts = np.diff(likes.indptr)[users]
-    for k in shots:
-        able = users[counts > k]
-        if not len(able):
-            continue
-        rows = likes[able]
-        rng = generator(seed, name, k)
-        row = np.repeat(np.arange(len(able)), np.diff(rows.indptr))
-        item = rows.indices[np.lexsort((rng.random(len(row)), row))]
-        rank = np.arange(len(row)) - np.repeat(rows.indptr[:-1], np.diff(rows.indptr))
-        first = rank < k
-        support = Histories(
-            np.arange(len(able) + 1) * k,
-            item[first],
-            np.ones(int(first.sum()), np.float32),
-            features=None if features is None else features[able],
-        )
-        query = sp.csr_array(
-            (np.ones(int((~first).sum()), np.float32), (row[~first], item[~first])),
-            shape=rows.shape,
-        )
-        out[k] = (able, support, query)
-    return out
-
-
-def _ndcg(scores: FloatArray, support: Histories, query: sp.csr_array) -> float:
-    top, _ = top_k(scores, LENGTH, seen=support)
-    return float(np.nanmean(metrics.ndcg(top, query, LENGTH)))
 
 
 def _fit_gates(
@@ -404,7 +364,7 @@ def _fit_gates(
             # nobody has a second empty support: the same answer twice would pass for two
             shots = tuple(k for k in config.gate_shots if k or not again)
             name = f"gates{i}-{again}"
-            exams.append((parts, _exams(likes, judged, features, shots, seed, name)))
+            exams.append((parts, draw_exams(likes, judged, features, shots, seed, name)))
     least = {k: _FEWEST_JUDGED * (n_supports if k else 1) for k in config.gate_shots}
     knots = [
         k for k, n in least.items() if sum(len(exam[k][1]) for _, exam in exams if k in exam) >= n

@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 
 from warmstart.core.types import Histories
-from warmstart.meta.closed_form import ClosedFormConfig, learn_belief, observation_weights
+from warmstart.meta.belief import BeliefConfig, learn_belief, observation_weights
 
-CONFIG = ClosedFormConfig()
+CONFIG = BeliefConfig()
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_truncated_rows_hold_the_largest_covariances(likes):
 
 
 def test_only_the_last_events_of_a_very_long_history_are_solved(likes):
-    belief, config = learn_belief(likes, CONFIG), ClosedFormConfig(max_solve=3)
+    belief, config = learn_belief(likes, CONFIG), BeliefConfig(max_solve=3)
     items = np.arange(8, dtype=np.int32)
     whole = Histories(np.array([0, 8]), items, np.ones(8, np.float32))
     last = Histories(np.array([0, 3]), items[-3:], np.ones(3, np.float32))

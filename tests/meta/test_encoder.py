@@ -6,9 +6,10 @@ import scipy.sparse as sp
 import torch
 
 from warmstart.core.types import Histories
-from warmstart.meta.amortised import meta_train, one_cycle, outer_loss
+from warmstart.meta.encoder import meta_train, outer_loss
 from warmstart.meta.episodes import draw_episodes
-from warmstart.meta.settings import AmortisedConfig
+from warmstart.meta.outer import one_cycle
+from warmstart.meta.settings import OuterConfig
 from warmstart.models.set_encoder import SetEncoder
 
 
@@ -35,7 +36,7 @@ def test_the_outer_loss_is_a_weighted_softmax_over_what_is_not_in_the_support(li
         encoder.items.mul_(20)
     episodes = draw_episodes(likes, np.arange(20), np.random.default_rng(3), max_shots=4)
     rng = np.random.default_rng(0)
-    found = float(outer_loss(encoder, episodes, AmortisedConfig(), rng).detach())
+    found = float(outer_loss(encoder, episodes, OuterConfig(), rng).detach())
     logits = (encoder(episodes.support) @ encoder.items.T + encoder.bias).detach().numpy()
     total, weights = 0.0, 0.0
     for user in range(20):
@@ -56,8 +57,8 @@ def test_a_sampled_softmax_comes_close_to_the_whole_one(likes):
     def loss(config, seed):
         return float(outer_loss(encoder, episodes, config, np.random.default_rng(seed)).detach())
 
-    whole = loss(AmortisedConfig(), 0)
-    config = AmortisedConfig(sampled_items=20)  # fewer than the 24 there are
+    whole = loss(OuterConfig(), 0)
+    config = OuterConfig(sampled_items=20)  # fewer than the 24 there are
     draws = [loss(config, seed) for seed in range(200)]
     # each positive is added to ten draws, so that the sum over items is a little too large
     assert np.mean(draws) == pytest.approx(whole, abs=0.15)
@@ -87,7 +88,7 @@ def test_training_learns_the_planted_taste_and_keeps_the_best_weights(likes):
         return marks[-1]
 
     before = encoder.state_dict()["items"].clone()
-    config = AmortisedConfig(epochs=100, batch_size=60, outer_lr=0.02, checks=2)
+    config = OuterConfig(epochs=100, batch_size=60, outer_lr=0.02, checks=2)
     trained = meta_train(
         encoder, draw, 120, config, rng=np.random.default_rng(0), validate=validate
     )

@@ -1,0 +1,1 @@
+"""The family of meta-learners, compared: rankings, ratings, several behaviours, costs."""

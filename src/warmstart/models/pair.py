@@ -1,0 +1,123 @@
+"""The pair scorer: a network over what is known of a user, of an item, and over both ids.
+
+    u' = u + U f      v' = v + V g      x = [u, v, U f, V g]
+    z  = [relu-MLP(x), u' ⊙ v', v', u', 1]             prediction = z · w + offset
+
+u and v are vectors of ids; index 0 is the stranger: somebody or something that training has not
+met. f and g are features. The offset is what is said of the item (and, in tasks of items, of the
+user) before any adaptation, such as its mean rating. A task moves the head w, or the network and
+the stranger's vector as well; the tables of the known stay.
+
+It ranks by scoring every pair, some hundred times the price of a query vector, so it is for what
+is asked about pairs: ratings and clicks. Reference: Lee et al. 2019 (MeLU), arXiv:1908.00413.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class PairScorer(nn.Module):
+    """Predict a rating, or the logit of a click, of one user's or one item's pairs.
+
+    Args:
+        user_features: (users + 1, features) what is known of each; row 0 is not read.
+        item_features: (items + 1, features).
+        user_offset: (kinds, users + 1) what is said of a user before adaptation.
+        item_offset: (kinds, items + 1).
+        users: (users + 1, dim) where the vectors of users start; row 0 is not read.
+        items: (items + 1, dim).
+        hidden: widths of the hidden layers.
+    """
+
+    shared: ClassVar[tuple[str, ...]] = ("users", "items", "user_map", "item_map", "user_offset",
+                                         "item_offset")  # fmt: skip
+    head: ClassVar[tuple[str, ...]] = ("weight",)
+
+    def __init__(
+        self,
+        user_features: Float[Tensor, "users _"],
+        item_features: Float[Tensor, "items _"],
+        user_offset: Float[Tensor, "kinds users"],
+        item_offset: Float[Tensor, "kinds items"],
+        users: Float[Tensor, "users dim"],
+        items: Float[Tensor, "items dim"],
+        *,
+        hidden: tuple[int, ...] = (64, 64),
+    ) -> None:
+        super().__init__()
+        self.user_features: Tensor
+        self.item_features: Tensor
+        self.register_buffer("user_features", user_features)
+        self.register_buffer("item_features", item_features)
+        d = users.shape[1]
+        self.users = nn.Parameter(users.clone())
+        self.items = nn.Parameter(items.clone())
+        self.user_map = nn.Parameter(torch.randn(user_features.shape[1], d) * 0.05)
+        self.item_map = nn.Parameter(torch.randn(item_features.shape[1], d) * 0.05)
+        self.user_offset = nn.Parameter(user_offset.clone())
+        self.item_offset = nn.Parameter(item_offset.clone())
+        self.stranger_user = nn.Parameter(torch.zeros(d))
+        self.stranger_item = nn.Parameter(torch.zeros(d))
+        widths = (4 * d, *hidden)
+        self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.code_dim = widths[-1] + 3 * d + 1
+        self.weight = nn.Parameter(torch.zeros(self.code_dim))
+
+    def forward(
+        self,
+        users: Int[Tensor, " examples"],
+        items: Int[Tensor, " examples"],
+        known_user: Float[Tensor, " _"],
+        known_item: Float[Tensor, " _"],
+        kind: Int[Tensor, ""],
+    ) -> Float[Tensor, " examples"]:
+        """Return the prediction of each pair.
+
+        Args:
+            users: 1 + index of the user; 0 for the stranger.
+            items: 1 + index of the item; 0 for the stranger.
+            known_user: features of the stranger, if it is a user.
+            known_item: features of the stranger, if it is an item.
+            kind: which offset counts.
+        """
+        features, offset = self.design(users, items, known_user, known_item, kind)
+        return features @ self.weight + offset
+
+    def design(
+        self,
+        users: Int[Tensor, " examples"],
+        items: Int[Tensor, " examples"],
+        known_user: Float[Tensor, " _"],
+        known_item: Float[Tensor, " _"],
+        kind: Int[Tensor, ""],
+    ) -> tuple[Float[Tensor, "examples dim"], Float[Tensor, " examples"]]:
+        """Return the features that the head weighs, and what is added to their sum."""
+        new_user, new_item = (users == 0)[:, None], (items == 0)[:, None]
+        told_user = torch.where(new_user, known_user, self.user_features[users]) @ self.user_map
+        told_item = torch.where(new_item, known_item, self.item_features[items]) @ self.item_map
+        u = torch.where(new_user, self.stranger_user, self.users[users])
+        v = torch.where(new_item, self.stranger_item, self.items[items])
+        h = torch.cat([u, v, told_user, told_item], dim=1)
+        for layer in self.body:
+            h = torch.relu(layer(h))
+        u, v = u + told_user, v + told_item
+        z = torch.cat([h, u * v, v, u, torch.ones(len(users), 1)], dim=1)
+        kinds = kind.expand(users.shape)
+        return z, self.user_offset[kinds, users] + self.item_offset[kinds, items]
+
+    def codes(
+        self,
+        users: Int[Tensor, " examples"],
+        items: Int[Tensor, " examples"],
+        known_user: Float[Tensor, " _"],
+        known_item: Float[Tensor, " _"],
+        kind: Int[Tensor, ""],
+    ) -> Float[Tensor, "examples code"]:
+        """Return what the amortised learner reads of each example."""
+        return self.design(users, items, known_user, known_item, kind)[0]

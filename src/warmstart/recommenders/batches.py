@@ -1,0 +1,92 @@
+"""Episodes as the padded tensors that learners take."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from warmstart.core.types import Histories, IntArray
+from warmstart.meta.episodes import Episodes
+from warmstart.meta.learner import Examples, Tasks
+from warmstart.recommenders.adapting import evidence_of
+
+
+def padded(
+    indptr: IntArray, values: npt.NDArray[np.generic], width: int | None = None
+) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+    """Return (rows, width) ragged rows filled up with zeros, and where they are real.
+
+    Example:
+        >>> padded(np.array([0, 2, 3]), np.array([5, 6, 7]))[0].tolist()
+        [[5, 6], [7, 0]]
+    """
+    lengths = np.diff(indptr)
+    width = int(lengths.max(initial=0)) if width is None else width
+    mask = np.arange(width) < lengths[:, None]
+    out = np.zeros(mask.shape, values.dtype)
+    out[mask] = values[np.arange(len(values))]
+    return out, mask
+
+
+def ranking_support(histories: Histories, n_items: int, dislike: float) -> Examples:
+    """Return histories as the support of a `QueryVectorScorer`."""
+    said = evidence_of(histories, n_items, dislike)
+    items, mask = padded(said.indptr, said.indices.astype(np.int64))
+    labels, _ = padded(said.indptr, said.data)
+    n = len(histories)
+    nothing = torch.zeros(n, 0, dtype=torch.long)
+    inputs = (torch.from_numpy(items), _known(histories, n), nothing, torch.zeros(n, 0))
+    return Examples.of(inputs, torch.from_numpy(labels), torch.from_numpy(mask))
+
+
+def ranking_tasks(
+    episodes: Episodes,
+    dislike: float,
+    rng: np.random.Generator,
+    *,
+    most: int,
+    kind: IntArray | None = None,
+) -> Tasks:
+    """Return episodes as tasks of a `QueryVectorScorer`.
+
+    Args:
+        episodes: supports and liked queries.
+        dislike: what a clear dislike weighs, against 1 for a like.
+        rng: draws the query items where there are more than `most`.
+        most: query items of one task.
+        kind: (episodes,) which kind of task each is, or None for one kind.
+    """
+    support = ranking_support(episodes.support, episodes.query.shape[1], dislike)
+    query = episodes.query
+    counts = np.diff(query.indptr)
+    row = np.repeat(np.arange(len(counts)), counts)
+    order = np.lexsort((rng.random(len(row)), row))
+    rank = np.arange(len(row)) - np.repeat(query.indptr[:-1], counts)
+    kept = order[rank < most]
+    indptr = np.concatenate([[0], np.cumsum(np.minimum(counts, most))])
+    items, mask = padded(indptr, query.indices[kept].astype(np.int64))
+    inputs = (
+        torch.from_numpy(items),
+        support.inputs[1],
+        support.inputs[0],
+        support.mask.to(torch.float32),
+    )
+    labels = torch.ones(items.shape)
+    weight = np.sqrt(counts).astype(np.float32)
+    weight /= max(float(weight.sum()), 1e-12)
+    kinds = None if kind is None else torch.from_numpy(kind.astype(np.int64))
+    return Tasks(
+        Examples.of(support.inputs, support.labels, support.mask, kinds),
+        Examples.of(inputs, labels, torch.from_numpy(mask), kinds),
+        torch.from_numpy(weight),
+    )
+
+
+def _known(histories: Histories, n: int) -> Tensor:
+    features: sp.csr_array | None = histories.features
+    if features is None:
+        return torch.zeros(n, 0)
+    return torch.from_numpy(features.toarray().astype(np.float32))

@@ -1,0 +1,443 @@
+"""One method for every learner: item vectors, and a meta-learned way to find a user's query.
+
+Meta-training (torch) draws episodes of training users and gives the learner their gradients;
+serving (NumPy) adapts with the same arithmetic and ranks the catalogue by one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from pydantic import Field
+
+from warmstart.core import registry
+from warmstart.core.config import Config
+from warmstart.core.errors import MissingExtraError
+from warmstart.core.rng import generator
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
+from warmstart.meta.episodes import Episodes, draw_episodes
+from warmstart.meta.settings import (
+    AmortisedConfig,
+    ClosedFormConfig,
+    FOMAConfig,
+    InnerConfig,
+    OuterConfig,
+)
+from warmstart.recommenders.adapting import (
+    Queries,
+    by_amortisation,
+    by_closed_form,
+    by_descent,
+)
+from warmstart.recommenders.content import ContentMap, spread_by
+from warmstart.recommenders.exams import draw_exams, mean_ndcg
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from warmstart.meta.learner import Learner, Tasks
+    from warmstart.recommenders.checkpoint import Checkpoint
+
+_PER_ITEM = ("items", "bias", "events")  # arrays with one row for each item
+_EXAM_SHOTS = (1, 3, 10, 20)
+
+
+class LearnedConfig(Config):
+    """Settings that every learner has in common.
+
+    Attributes:
+        embedding_dim: width of item vectors and query vectors.
+        max_shots: most likes in a few-shot episode.
+        few_shot_share: share of few-shot episodes; the others draw over the whole profile.
+        most_shots: most likes in any episode.
+        dislike_share: share of episodes that show dislikes, where there are any.
+        dislike: what a clear dislike weighs, against 1 for a like.
+        shrinkage: see `warmstart.meta.losses.likelihood`.
+        query_items: query items of one episode; of more, so many are drawn.
+        popularity_prior: likes added to every item before popularity is measured.
+        validation_fraction: share of the training users (at most 1,000) who choose the weights.
+        outer: the outer loop.
+    """
+
+    embedding_dim: int = Field(64, ge=1)
+    max_shots: int = Field(20, ge=1)
+    few_shot_share: float = Field(0.7, ge=0, le=1)
+    most_shots: int = Field(60, ge=1)
+    dislike_share: float = Field(0.5, ge=0, le=1)
+    dislike: float = Field(0.3, ge=0)
+    shrinkage: float = Field(3.0, ge=0)
+    query_items: int = Field(64, ge=1)
+    popularity_prior: float = Field(1.0, gt=0)
+    validation_fraction: float = Field(0.05, gt=0, lt=1)
+    outer: OuterConfig = OuterConfig(epochs=40, outer_lr=1e-2, weight_decay=0.01)
+
+
+class Learned:
+    """A query-vector scorer under one learner; the subclasses name it.
+
+    Attributes:
+        learner: its name under the entry point `warmstart.learners`.
+        arrays: everything meta-learned, by name.
+        content: how items without interactions borrow from the others, or None.
+        quality: nDCG@10 on validation users by number of shots.
+    """
+
+    learner: ClassVar[str]
+    config_type: ClassVar[type[Config]]
+    arrays: dict[str, npt.NDArray[Any]]
+    content: ContentMap | None
+    quality: dict[str, float]
+
+    def __init__(self, config: Config | None = None) -> None:
+        self.config: Any = config or self.config_type()
+
+    def fit(
+        self,
+        data: Any,  # noqa: ANN401  (a `warmstart.data.Dataset`)
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        checkpoint: Path | None = None,
+    ) -> Self:
+        """Meta-train on a `warmstart.data.Dataset`.
+
+        Args:
+            data: training rows; users with fewer than two likes are left out.
+            seed: the same seed gives the same model.
+            progress: told how far training has come.
+            checkpoint: folder to keep the training in, and to continue it from.
+
+        Raises:
+            DivergedError: an inner loop ran away.
+            MissingExtraError: torch is not installed.
+        """
+        kept = None
+        if checkpoint is not None:
+            from warmstart.recommenders.checkpoint import open_checkpoint
+
+            kept = open_checkpoint(checkpoint, data.fingerprint, self.config.model_dump(), seed)
+        evidence, features = data.evidence(), data.user_matrix
+        self.quality = {}
+        self.arrays = self._train(evidence, features, data.users, seed, progress, kept)
+        self.content = None
+        if data.item_features is not None and data.item_table is not None:
+            content = data.item_features.transform(data.item_table)
+            likes = np.asarray(data.positives().sum(axis=0)).ravel()
+            self.content = ContentMap.learn(content, self.arrays["items"], likes)
+            unmet = np.flatnonzero(likes == 0)
+            if len(unmet) and self.content is not None:
+                self._borrow(unmet, content[unmet])
+        return self
+
+    def adapt(self, histories: Histories) -> Queries:
+        """Return the query vectors of users, new or not."""
+        raise NotImplementedError
+
+    def score(self, histories: Histories) -> FloatArray:
+        """Return (users, items) scores."""
+        return self.adapt(histories).scores(self.arrays)
+
+    def item_vectors(self) -> FloatArray:
+        """Return (items, dim) vectors whose cosine says how alike two items are."""
+        vectors: FloatArray = self.arrays["items"]
+        return vectors
+
+    def with_items(self, features: sp.csr_array | None, n_new: int) -> Self:
+        """Return the method for a catalogue with `n_new` more items, known by content alone."""
+        grown = type(self)(self.config)
+        grown.quality, grown.content = self.quality, self.content
+        n_old = len(self.arrays["bias"])
+        grown.arrays = dict(self.arrays)
+        for name in _PER_ITEM:
+            if name in self.arrays:
+                old = self.arrays[name]
+                least = old.min() if name == "bias" else 0
+                pad = np.full((n_new, *old.shape[1:]), least, old.dtype)
+                grown.arrays[name] = np.concatenate([old, pad])
+        if self.content is not None:
+            if features is not None:
+                grown._borrow(np.arange(n_old, n_old + n_new), features)
+            grown.content = self.content.grown(n_new)
+        return grown
+
+    def report(self) -> dict[str, Any]:
+        """Return nDCG@10 on validation users by number of shots."""
+        return {"quality": self.quality}
+
+    def state(self) -> State:
+        """Return everything meta-learned."""
+        arrays = dict(self.arrays)
+        if self.content is not None:
+            arrays |= self.content.arrays()
+        meta = {"config": self.config.model_dump(mode="json"), "quality": self.quality}
+        return State(arrays, meta)
+
+    @classmethod
+    def from_state(cls, state: State) -> Self:
+        """Rebuild from what was meta-learned; needs NumPy alone."""
+        method = cls(cls.config_type.parse(state.meta["config"]))
+        method.content = ContentMap.from_arrays(state.arrays)
+        method.arrays = {n: a for n, a in state.arrays.items() if not n.startswith("content.")}
+        method.quality = state.meta["quality"]
+        return method
+
+    def _borrow(self, new: IntArray, features: sp.csr_array) -> None:
+        assert self.content is not None
+        spread = partial(spread_by, self.content.lend(features), self.content.known, new)
+        for name in _PER_ITEM:
+            if name in self.arrays:
+                self.arrays[name] = spread(self.arrays[name]).astype(np.float32)
+
+    def _scorer_settings(self) -> dict[str, Any]:
+        return {"embedding_dim": self.config.embedding_dim}
+
+    def _kinds(
+        self, episodes: Episodes, rng: np.random.Generator
+    ) -> tuple[Episodes, IntArray | None]:
+        """Return the episodes and the kind of each; one kind unless a learner knows more."""
+        return episodes, None
+
+    def _train(
+        self,
+        evidence: sp.csr_array,
+        features: sp.csr_array | None,
+        ids: Any,  # noqa: ANN401  (the users' `Ids`)
+        seed: int,
+        progress: Progress | None,
+        checkpoint: Checkpoint | None,
+    ) -> dict[str, npt.NDArray[Any]]:
+        try:
+            import torch
+
+            from warmstart.meta.learner import Problem, check_finite
+            from warmstart.meta.losses import likelihood
+            from warmstart.meta.outer import outer_loop
+            from warmstart.models.query_vector import QueryVectorScorer
+            from warmstart.recommenders.batches import ranking_tasks
+
+            learner: Learner = registry.lookup("learners", self.learner)(self.config.adapt)
+        except ImportError as error:
+            raise MissingExtraError(error.name or "torch", extra="train") from None
+        c, rng = self.config, generator(seed, "learned", self.learner)
+        likes = evidence.copy()
+        likes.data = (likes.data > 0).astype(np.float32)
+        likes.eliminate_zeros()
+        counts = np.diff(likes.indptr)
+        able = rng.permutation(np.flatnonzero(counts >= 2))
+        n_held = min(int(c.validation_fraction * len(able)), 1_000)
+        held, users = np.sort(able[:n_held]), np.sort(able[n_held:])
+        share = np.asarray(likes.sum(axis=0)).ravel() + c.popularity_prior
+        with torch.random.fork_rng():
+            torch.manual_seed(int(rng.integers(2**31)))
+            model = QueryVectorScorer(
+                torch.from_numpy(np.log(share / share.sum()).astype(np.float32)),
+                n_features=0 if features is None else features.shape[1],
+                **self._scorer_settings(),
+            )
+            problem = Problem.of(model, likelihood(c.shrinkage))
+            meta = {n: torch.nn.Parameter(p) for n, p in learner.init(problem).items()}
+            if not len(users):
+                return self._export(meta)
+
+            def draw(rng: np.random.Generator) -> tuple[IntArray, Tasks]:
+                drawn = rng.choice(users, min(c.outer.batch_size, len(users)), replace=False)
+                episodes = draw_episodes(
+                    evidence,
+                    drawn,
+                    rng,
+                    max_shots=c.max_shots,
+                    few_shot_share=c.few_shot_share,
+                    most_shots=c.most_shots,
+                    dislike_share=c.dislike_share,
+                    features=features,
+                )
+                episodes, kind = self._kinds(episodes, rng)
+                return drawn, ranking_tasks(episodes, c.dislike, rng, most=c.query_items, kind=kind)
+
+            def step(rng: np.random.Generator) -> float:
+                model.train()
+                drawn, tasks = draw(rng)
+                values = {n: p.detach() for n, p in meta.items()}
+                losses, gradients = learner.gradients(problem, values, tasks)
+                check_finite(
+                    losses, values, c.adapt, lambda task: f"of user {ids[int(drawn[task])]!r}"
+                )
+                for name, gradient in gradients.items():
+                    meta[name].grad = gradient
+                return float((tasks.weight * losses).sum())
+
+            exams = draw_exams(likes, held, features, _EXAM_SHOTS, seed, "learned")
+
+            def validate() -> float:
+                candidate = type(self)(c)
+                candidate.arrays = self._export(meta)
+                marks = {
+                    str(k): mean_ndcg(candidate.score(support), support, query)
+                    for k, (_, support, query) in exams.items()
+                }
+                quality = float(np.mean(list(marks.values())))
+                if quality > np.mean(list(self.quality.values()) or [-1]):
+                    self.quality = marks
+                return quality
+
+            def on_step(done: int, total: int, loss: float) -> None:
+                if progress is not None and (done == total or done % 5 == 0):
+                    progress(done, total, f"meta-training {self.learner}, loss {loss:.2f}")
+
+            outer_loop(
+                meta,
+                step,
+                len(users),
+                c.outer,
+                rng=generator(seed, "episodes", self.learner),
+                decayed=("items", "users", "events"),
+                validate=validate if exams else None,
+                on_step=on_step,
+                resume=None if checkpoint is None else checkpoint.stored(self.learner),
+                on_check=None if checkpoint is None else partial(checkpoint.store, self.learner),
+            )
+            return self._export(meta)
+
+    def _export(self, meta: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+        return {n: p.detach().numpy().copy() for n, p in meta.items()}
+
+
+class _Descending(Learned):
+    """A learner whose inner loop is gradient descent."""
+
+    moved: ClassVar[tuple[str, ...]] = ("query", "trust", "map")
+
+    def adapt(self, histories: Histories) -> Queries:
+        """Return the query vectors after the inner steps."""
+        c = self.config
+        return by_descent(
+            self.arrays,
+            histories,
+            dislike=c.dislike,
+            shrinkage=c.shrinkage,
+            steps=c.adapt.inner_steps,
+        )
+
+    def _export(self, meta: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+        arrays = super()._export(meta)
+        for name in self.moved:
+            arrays.setdefault(f"step_size/{name}", np.array(self.config.adapt.inner_lr, np.float32))
+        return arrays
+
+
+class MAMLConfig(LearnedConfig):
+    """Settings of a learner with an inner loop of gradient steps.
+
+    Attributes:
+        adapt: the inner loop.
+    """
+
+    adapt: InnerConfig = InnerConfig()
+
+
+class MAML(_Descending):
+    """MAML of second order over query, trust and map."""
+
+    learner: ClassVar[str] = "maml"
+    config_type: ClassVar[type[Config]] = MAMLConfig
+
+
+class FOMAML(_Descending):
+    """MAML of first order."""
+
+    learner: ClassVar[str] = "fomaml"
+    config_type: ClassVar[type[Config]] = MAMLConfig
+
+
+class Reptile(_Descending):
+    """Reptile over query, trust and map."""
+
+    learner: ClassVar[str] = "reptile"
+    config_type: ClassVar[type[Config]] = MAMLConfig
+
+
+class ANIL(_Descending):
+    """MAML of second order over query and trust alone."""
+
+    learner: ClassVar[str] = "anil"
+    config_type: ClassVar[type[Config]] = MAMLConfig
+    moved: ClassVar[tuple[str, ...]] = ("query", "trust")
+
+
+class MetaSGD(_Descending):
+    """MAML with learned step sizes."""
+
+    learner: ClassVar[str] = "meta-sgd"
+    config_type: ClassVar[type[Config]] = MAMLConfig
+    moved: ClassVar[tuple[str, ...]] = ()
+
+
+class FOMASettings(LearnedConfig):
+    """Settings of FOMA.
+
+    Attributes:
+        adapt: the inner loop; two kinds of tasks, what a user likes and what a user meets.
+        meeting_share: share of the episodes that predict what a user meets, liked or not.
+    """
+
+    adapt: FOMAConfig = FOMAConfig(kinds=2)
+    meeting_share: float = Field(0.3, ge=0, lt=1)
+
+
+class FOMA(_Descending):
+    """FOMA over two kinds of tasks of the same users: what they like, and what they meet."""
+
+    learner: ClassVar[str] = "foma"
+    config_type: ClassVar[type[Config]] = FOMASettings
+    moved: ClassVar[tuple[str, ...]] = ()
+
+
+class AmortisedSettings(LearnedConfig):
+    """Settings of the amortised learner.
+
+    Attributes:
+        adapt: the network that reads supports.
+    """
+
+    adapt: AmortisedConfig = AmortisedConfig()
+
+
+class Amortised(Learned):
+    """A network reads the support and writes the query."""
+
+    learner: ClassVar[str] = "amortised"
+    config_type: ClassVar[type[Config]] = AmortisedSettings
+
+    def adapt(self, histories: Histories) -> Queries:
+        """Return the query vectors that the network writes."""
+        return by_amortisation(self.arrays, histories, dislike=self.config.dislike)
+
+    def _scorer_settings(self) -> dict[str, Any]:
+        return super()._scorer_settings() | {"code_dim": self.config.adapt.hidden_dim}
+
+
+class ClosedFormSettings(LearnedConfig):
+    """Settings of the closed form.
+
+    Attributes:
+        adapt: where its prior starts.
+    """
+
+    adapt: ClosedFormConfig = ClosedFormConfig()
+
+
+class ClosedForm(Learned):
+    """Bayesian linear regression on the item vectors, trained through the solve."""
+
+    learner: ClassVar[str] = "closed-form"
+    config_type: ClassVar[type[Config]] = ClosedFormSettings
+
+    def adapt(self, histories: Histories) -> Queries:
+        """Return the posterior means."""
+        return by_closed_form(self.arrays, histories, dislike=self.config.dislike)

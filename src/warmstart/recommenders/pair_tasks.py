@@ -1,0 +1,191 @@
+"""Tasks of pairs: one user's ratings or clicks, or one item's, cut into support and query.
+
+The same code draws both roles: a task of an item is a task of a user of the transposed matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from warmstart.core.types import Histories, IntArray
+from warmstart.meta.learner import Examples, Tasks
+from warmstart.recommenders.batches import padded
+
+Array = npt.NDArray[Any]
+Role = Literal["user", "item"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairKind:
+    """One kind of task.
+
+    Attributes:
+        labels: (who, what) the label of every pair that has one; a label may be 0, stored.
+        who: user or item: whose tasks these are.
+        number: of the kind, among those trained together.
+        negatives: pairs without a label that join each support and query, as a share of their
+            own pairs, with the label 0: for clicks.
+    """
+
+    labels: sp.csr_array
+    who: Role = "user"
+    number: int = 0
+    negatives: float = 0.0
+
+
+def draw_pair_tasks(
+    kind: PairKind,
+    who: IntArray,
+    rng: np.random.Generator,
+    *,
+    known: sp.csr_array | None,
+    n_other_features: int,
+    max_shots: int,
+    query_pairs: int,
+    shots: int | None = None,
+) -> Tasks:
+    """Cut the pairs of each of `who` into a random support and a query.
+
+    Args:
+        kind: which pairs.
+        who: (tasks,) rows of its matrix, each with two pairs at least.
+        rng: source of the cuts.
+        known: (all, features) what is known of each.
+        n_other_features: how many features the other side has.
+        max_shots: most pairs in a support; how many is drawn evenly from 0 on.
+        query_pairs: most pairs in a query.
+        shots: pairs in every support, where not drawn.
+    """
+    rows = kind.labels[who]
+    counts = np.diff(rows.indptr)
+    row = np.repeat(np.arange(len(who)), counts)
+    order = np.lexsort((rng.random(len(row)), row))
+    rank = np.arange(len(row)) - np.repeat(rows.indptr[:-1], counts)
+    wanted = rng.integers(0, max_shots + 1, len(who)) if shots is None else shots
+    n_support = np.minimum(wanted, counts - 1)
+    what, label = rows.indices[order], rows.data[order].astype(np.float32)
+    first, last = rank < n_support[row], rank < n_support[row] + query_pairs
+    features = _features(known, who)
+
+    def examples(chosen: Array, size: int) -> Examples:
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row[chosen], minlength=len(who)))])
+        items, mask = padded(indptr, 1 + what[chosen].astype(np.int64), size)
+        labels, _ = padded(indptr, label[chosen], size)
+        if kind.negatives:
+            items, labels, mask = _with_negatives(items, labels, mask, kind, rng)
+        return pair_examples(items, labels, mask, features, n_other_features, kind)
+
+    support = examples(first, max_shots)
+    query = examples(last & ~first, query_pairs)
+    return Tasks.of(support, query)
+
+
+def pair_support(
+    histories: Histories,
+    labels: Array,
+    kind: PairKind,
+    n_other_features: int,
+) -> Examples:
+    """Return histories as supports of pairs.
+
+    Args:
+        histories: of the users.
+        labels: (events,) what each event says.
+        kind: which kind of task.
+        n_other_features: how many features an item has.
+    """
+    items, mask = padded(histories.indptr, 1 + histories.items.astype(np.int64))
+    found, _ = padded(histories.indptr, labels.astype(np.float32))
+    features = _features(histories.features, np.arange(len(histories)))
+    return pair_examples(items, found, mask, features, n_other_features, kind)
+
+
+def pair_examples(
+    others: Array,
+    labels: Array,
+    mask: Array,
+    known: Tensor,
+    n_other_features: int,
+    kind: PairKind,
+) -> Examples:
+    """Return padded pairs of strangers as what a `PairScorer` takes.
+
+    Args:
+        others: (tasks, pairs) 1 + index of the known side of each pair.
+        labels: (tasks, pairs).
+        mask: (tasks, pairs) which are real.
+        known: (tasks, features) of the stranger.
+        n_other_features: how many features the known side has.
+        kind: which kind of task.
+    """
+    n = len(others)
+    met, stranger = torch.from_numpy(others), torch.zeros(others.shape, dtype=torch.long)
+    nothing = torch.zeros(n, n_other_features)
+    kinds = torch.full((n,), kind.number, dtype=torch.long)
+    inputs = (stranger, met, known, nothing, kinds)
+    if kind.who == "item":
+        inputs = (met, stranger, nothing, known, kinds)
+    return Examples.of(inputs, torch.from_numpy(labels), torch.from_numpy(mask), kinds)
+
+
+def together(batches: Sequence[Tasks]) -> Tasks:
+    """Return the tasks of several batches as one; every kind has the same say."""
+
+    def joined(parts: list[Examples]) -> Examples:
+        widths = [p.labels.shape[1] for p in parts]
+        most = max(widths)
+
+        def one(tensors: tuple[Tensor, ...]) -> Tensor:
+            pairs = zip(tensors, widths, strict=True)
+            return torch.cat([_widened(x, width, most) for x, width in pairs])
+
+        return Examples(
+            tuple(one(xs) for xs in zip(*(p.inputs for p in parts), strict=True)),
+            one(tuple(p.labels for p in parts)),
+            one(tuple(p.mask for p in parts)),
+            torch.cat([p.kind for p in parts]),
+        )
+
+    return Tasks(
+        joined([b.support for b in batches]),
+        joined([b.query for b in batches]),
+        torch.cat([b.weight for b in batches]) / len(batches),
+    )
+
+
+def _widened(values: Tensor, width: int, wanted: int) -> Tensor:
+    if values.ndim < 2 or values.shape[1] != width or width == wanted:
+        return values
+    return torch.nn.functional.pad(values, (0, wanted - width))
+
+
+def _features(known: sp.csr_array | None, who: IntArray) -> Tensor:
+    if known is None:
+        return torch.zeros(len(who), 0)
+    return torch.from_numpy(known[who].toarray().astype(np.float32))
+
+
+def _with_negatives(
+    items: Array,
+    labels: Array,
+    mask: Array,
+    kind: PairKind,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array]:
+    """Add random other items with the label 0; of a big catalogue few of them are positives."""
+    n = np.ceil(kind.negatives * mask.sum(axis=1)).astype(int)
+    width = int(np.ceil(kind.negatives * items.shape[1]))
+    drawn = rng.integers(1, kind.labels.shape[1] + 1, (len(items), width))
+    return (
+        np.concatenate([items, drawn], axis=1),
+        np.concatenate([labels, np.zeros(drawn.shape, np.float32)], axis=1),
+        np.concatenate([mask, np.arange(width) < n[:, None]], axis=1),
+    )
