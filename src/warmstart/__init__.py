@@ -13,14 +13,25 @@ __version__ = "0.1.0"
 _HOME = {
     "Dataset": "warmstart.data",
     "load_dataset": "warmstart.data",
+    "MetaRecommender": "warmstart.recommenders",
     "Recommender": "warmstart.recommenders",
     "load": "warmstart.recommenders",
+    "maml": "warmstart.meta.arrays",
 }
-__all__ = ["Dataset", "Recommender", "__version__", "load", "load_dataset"]
+__all__ = [
+    "Dataset",
+    "MetaRecommender",
+    "Recommender",
+    "__version__",
+    "load",
+    "load_dataset",
+    "maml",
+]
 
 if TYPE_CHECKING:
     from warmstart.data import Dataset, load_dataset
-    from warmstart.recommenders import Recommender, load
+    from warmstart.meta.arrays import maml
+    from warmstart.recommenders import MetaRecommender, Recommender, load
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute can be anything)

@@ -150,7 +150,7 @@ def test_serving_leaves_what_was_learned_alone(name):
 
 
 def test_step_sizes_of_zero_and_shrinkage_without_end_leave_the_start():
-    problem, meta = trained("meta-sgd", 0)
+    _, meta = trained("meta-sgd", 0)
     users = histories([4, 8])
     arrays = {n: p.numpy() for n, p in meta.items()}
     start = arrays["query"] @ arrays["map"] @ arrays["items"].T + arrays["trust"] * arrays["bias"]

@@ -6,7 +6,7 @@ learned; everything below the head is shared and learns from all of them; only t
 adapted, so that adapting costs a handful of numbers and forgets nothing.
 
 Relatives: FOMAML and Meta-SGD (the gradient and the step sizes), ANIL (only the head moves), s²Meta
-(arXiv:1906.00391, learned start and steps for scenarios), CCML (arXiv:2012.03518? see docs).
+(arXiv:1906.00391: a learned start, steps and stop for each scenario) and CCML; see docs/foma.md.
 "First-Order Manifold Data Augmentation" shares the letters and nothing else.
 """
 

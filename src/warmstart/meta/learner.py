@@ -121,8 +121,10 @@ class Problem:
             block: "all" lets every parameter move that is not shared, "head" the head alone.
 
         Raises:
-            ConfigError: the module has no parameter that may move.
+            ConfigError: the module has no parameter that may move, or `block` is neither.
         """
+        if block not in ("all", "head"):
+            raise ConfigError(f"block must be 'all' or 'head', got {block!r}")
         shared = getattr(model, "shared", ())
         free = tuple(n for n, _ in model.named_parameters() if n not in shared)
         if not free:
@@ -270,11 +272,12 @@ def check_finite(
     """
     values = settings.model_dump()
     with_ = ", ".join(f"{n}={v:g}" for n, v in values.items() if isinstance(v, int | float))
+    mend = "lower inner_lr or inner_steps" if "inner_lr" in values else "lower outer_lr"
     bad = (~torch.isfinite(losses)).nonzero().flatten()
     if len(bad):
         raise DivergedError(
             f"{len(bad)} of {len(losses)} tasks diverged while adapting with {with_} (first: the "
-            f"task {whose(int(bad[0]))}); lower inner_lr or inner_steps"
+            f"task {whose(int(bad[0]))}); {mend}"
         )
     for name, value in meta.items():
         if not bool(torch.isfinite(value).all()):

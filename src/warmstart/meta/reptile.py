@@ -26,7 +26,8 @@ class Reptile(MAML):
     def gradients(self, problem: Problem, meta: Params, tasks: Tasks) -> tuple[Tensor, Params]:
         """Return query losses and Reptile's direction."""
         with torch.no_grad():
-            end = self.adapt(problem, meta, together(tasks.support, tasks.query))
+            per_task = getattr(problem.model, "per_task", ())
+            end = self.adapt(problem, meta, together(tasks.support, tasks.query, per_task))
             adapted = self.adapt(problem, meta, tasks.support)
         shared = {n: p.detach().requires_grad_() for n, p in meta.items() if n not in end}
         losses = problem.losses(shared, adapted, tasks.query)
@@ -44,18 +45,17 @@ class Reptile(MAML):
         return losses.detach(), gradients
 
 
-def together(support: Examples, query: Examples) -> Examples:
-    """Return the examples of both; an input that is not one per example is the query's.
+def together(support: Examples, query: Examples, per_task: tuple[int, ...] = ()) -> Examples:
+    """Return the examples of both; an input that is one per task is the query's.
 
     Example:
         >>> a = Examples.of((torch.zeros(1, 2),), torch.zeros(1, 2))
         >>> together(a, a).labels.shape
         torch.Size([1, 4])
     """
-    n = support.labels.shape[1]
+    pairs = zip(support.inputs, query.inputs, strict=True)
     inputs = tuple(
-        torch.cat([s, q], dim=1) if s.ndim > 1 and s.shape[1] == n else q
-        for s, q in zip(support.inputs, query.inputs, strict=True)
+        q if i in per_task else torch.cat([s, q], dim=1) for i, (s, q) in enumerate(pairs)
     )
     return Examples(
         inputs,

@@ -38,6 +38,7 @@ class PairScorer(nn.Module):
     shared: ClassVar[tuple[str, ...]] = ("users", "items", "user_map", "item_map", "user_offset",
                                          "item_offset")  # fmt: skip
     head: ClassVar[tuple[str, ...]] = ("weight",)
+    per_task: ClassVar[tuple[int, ...]] = (2, 3, 4)  # inputs that are not one per example
 
     def __init__(
         self,

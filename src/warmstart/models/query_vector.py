@@ -34,6 +34,7 @@ class QueryVectorScorer(nn.Module):
 
     shared: ClassVar[tuple[str, ...]] = ("items", "bias", "users", "events")
     head: ClassVar[tuple[str, ...]] = ("query", "trust")
+    per_task: ClassVar[tuple[int, ...]] = (1, 2, 3)  # inputs that are not one per example
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from warmstart.core.types import Histories, IntArray
 from warmstart.meta.learner import Examples, Tasks
+from warmstart.models.pair import PairScorer
 from warmstart.recommenders.batches import padded
 
 Array = npt.NDArray[Any]
@@ -31,14 +32,16 @@ class PairKind:
         labels: (who, what) the label of every pair that has one; a label may be 0, stored.
         who: user or item: whose tasks these are.
         number: of the kind, among those trained together.
-        negatives: pairs without a label that join each support and query, as a share of their
-            own pairs, with the label 0: for clicks.
+        negatives: pairs drawn evenly that join each support and query with the label 0, as a
+            share of their own pairs: for clicks, where only what happened is known.
+        binary: whether labels are 0 or 1, and predictions logits.
     """
 
     labels: sp.csr_array
     who: Role = "user"
     number: int = 0
     negatives: float = 0.0
+    binary: bool = False
 
 
 def draw_pair_tasks(
@@ -73,7 +76,7 @@ def draw_pair_tasks(
     n_support = np.minimum(wanted, counts - 1)
     what, label = rows.indices[order], rows.data[order].astype(np.float32)
     first, last = rank < n_support[row], rank < n_support[row] + query_pairs
-    features = _features(known, who)
+    features = known_features(known, who)
 
     def examples(chosen: Array, size: int) -> Examples:
         indptr = np.concatenate([[0], np.cumsum(np.bincount(row[chosen], minlength=len(who)))])
@@ -104,7 +107,7 @@ def pair_support(
     """
     items, mask = padded(histories.indptr, 1 + histories.items.astype(np.int64))
     found, _ = padded(histories.indptr, labels.astype(np.float32))
-    features = _features(histories.features, np.arange(len(histories)))
+    features = known_features(histories.features, np.arange(len(histories)))
     return pair_examples(items, found, mask, features, n_other_features, kind)
 
 
@@ -148,7 +151,10 @@ def together(batches: Sequence[Tasks]) -> Tasks:
             return torch.cat([_widened(x, width, most) for x, width in pairs])
 
         return Examples(
-            tuple(one(xs) for xs in zip(*(p.inputs for p in parts), strict=True)),
+            tuple(
+                torch.cat(xs) if i in PairScorer.per_task else one(xs)
+                for i, xs in enumerate(zip(*(p.inputs for p in parts), strict=True))
+            ),
             one(tuple(p.labels for p in parts)),
             one(tuple(p.mask for p in parts)),
             torch.cat([p.kind for p in parts]),
@@ -162,14 +168,13 @@ def together(batches: Sequence[Tasks]) -> Tasks:
 
 
 def _widened(values: Tensor, width: int, wanted: int) -> Tensor:
-    if values.ndim < 2 or values.shape[1] != width or width == wanted:
-        return values
     return torch.nn.functional.pad(values, (0, wanted - width))
 
 
-def _features(known: sp.csr_array | None, who: IntArray) -> Tensor:
+def known_features(known: sp.csr_array | None, who: IntArray, width: int = 0) -> Tensor:
+    """Return (who, features) what is known of some; nothing is known where `known` is None."""
     if known is None:
-        return torch.zeros(len(who), 0)
+        return torch.zeros(len(who), width)
     return torch.from_numpy(known[who].toarray().astype(np.float32))
 
 

@@ -1,0 +1,220 @@
+"""Does FOMA's mixture of tasks pay? `python -m benchmarks.learners.behaviours ml-100k ml-1m`.
+
+Three behaviours of the same users: *clicks* (a film was rated at all, against films drawn
+evenly), *ratings*, and *conversions* (a rated film got five stars), of which only one in twenty is
+known, as sales are rarer than clicks. FOMA is trained on all of them together, users' and items'
+tasks at once, and on each of them alone, with the same network, steps and number of tasks of its
+own a step. Cold users show k pairs of a behaviour; the loss on 20 further pairs is compared user
+by user. A result is added, never edited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from pydantic import Field
+from scipy.special import expit
+
+from benchmarks.cold_users.run import commit
+from warmstart.core.config import Config
+from warmstart.core.rng import generator
+from warmstart.data import load_dataset
+from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
+from warmstart.recommenders.behaviours import Behaviour, Behaviours, BehavioursConfig
+from warmstart.recommenders.comparison import hardware, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class BehavioursExperiment(Config):
+    """Settings of the measurement.
+
+    Attributes:
+        shots: pairs that a cold user shows.
+        splits: how many, with the seeds 0, 1, …
+        test_fraction: share of users held out.
+        known_conversions: share of the rated pairs whose conversion is known in training.
+        query_pairs: pairs that are judged.
+        model: settings of the network and the training.
+    """
+
+    shots: tuple[int, ...] = (0, 1, 5, 10)
+    splits: int = Field(3, ge=1)
+    test_fraction: float = 0.2
+    known_conversions: float = 0.05
+    query_pairs: int = 20
+    model: BehavioursConfig = BehavioursConfig()
+
+
+VARIANTS = {"together": ("user", "item"), "together, users' tasks only": ("user",)}
+
+
+def behaviours_of(data: Any, trained: np.ndarray, share: float, seed: int) -> dict[str, Behaviour]:
+    """Return the three behaviours of the training users."""
+    stars = data.evidence()
+    stars.data = np.interp(stars.data, [-1, -0.7, -0.4, 0.5, 1], [1, 2, 3, 4, 5])
+    keep = np.zeros(stars.shape[0], bool)
+    keep[trained] = True
+    stars.data[~np.repeat(keep, np.diff(stars.indptr))] = np.nan
+    known = np.isfinite(stars.data)
+    rows = np.repeat(np.arange(stars.shape[0]), np.diff(stars.indptr))
+
+    def chosen(mask: np.ndarray, values: np.ndarray) -> sp.csr_array:
+        coordinates = (rows[mask], stars.indices[mask])
+        return sp.csr_array((values[mask].astype(np.float32), coordinates), shape=stars.shape)
+
+    sold = generator(seed, "conversions").random(len(known)) < share
+    return {
+        "click": Behaviour(chosen(known, np.ones(len(known))), "event"),
+        "rating": Behaviour(chosen(known, (stars.data - 3.58) / 1.12), "rating"),
+        "conversion": Behaviour(chosen(known & sold, (stars.data == 5) * 1.0), "binary"),
+    }
+
+
+def tasks_of(
+    data: Any, users: np.ndarray, name: str, most: int, n_query: int, seed: int
+) -> dict[str, Any]:
+    """Return what cold users show (up to `most` pairs) and are judged on, of one behaviour."""
+    stars, rng = data.evidence()[users], generator(seed, "tasks", name)
+    stars.data = np.interp(stars.data, [-1, -0.7, -0.4, 0.5, 1], [1, 2, 3, 4, 5])
+    pairs = {"who": [], "items": [], "labels": [], "asked": [], "truth": []}
+    for row, user in enumerate(users):
+        own = slice(stars.indptr[row], stars.indptr[row + 1])
+        order = rng.permutation(own.stop - own.start)
+        items, value = stars.indices[own][order], stars.data[own][order]
+        if name == "click":
+            met = np.isin(np.arange(data.n_items), items)
+            others = rng.permutation(np.flatnonzero(~met))
+            half = (most + n_query) // 2
+            if len(items) < half or len(others) < half:
+                continue
+            items = np.stack([items[:half], others[:half]], axis=1).ravel()
+            label = np.tile([1.0, 0.0], half)
+        else:
+            label = (value - 3.58) / 1.12 if name == "rating" else (value == 5) * 1.0
+        if len(items) < most + n_query:
+            continue
+        pairs["who"].append(user)
+        pairs["items"].append(items[:most])
+        pairs["labels"].append(label[:most])
+        pairs["asked"].append(items[most : most + n_query])
+        pairs["truth"].append(label[most : most + n_query])
+    return {n: np.array(v) for n, v in pairs.items()}
+
+
+def losses(model: Behaviours, name: str, tasks: dict[str, Any], k: int, known: Any) -> np.ndarray:
+    """Return (users,) the mean loss on what is asked: squared error, or log loss."""
+    found = model.predict(
+        name, tasks["items"][:, :k], tasks["labels"][:, :k], tasks["asked"], known
+    )
+    if name == "rating":
+        return ((found - tasks["truth"]) ** 2).mean(axis=1)
+    chance = np.clip(expit(found.astype(np.float64)), 1e-6, 1 - 1e-6)
+    truth = tasks["truth"]
+    return -(truth * np.log(chance) + (1 - truth) * np.log(1 - chance)).mean(axis=1)
+
+
+def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, Any]:
+    """Train together and alone on every split, and compare the losses user by user."""
+    begun, code, data = time.perf_counter(), commit(), load_dataset(dataset)
+    content = data.item_features.transform(data.item_table)
+    found: dict[tuple[str, str, int], list[np.ndarray]] = {}
+    clusters: dict[str, list[np.ndarray]] = {}
+    seconds: dict[str, list[float]] = {}
+    for seed in range(config.splits):
+        users = generator(seed, "cold").permutation(data.n_users)
+        n_cold = round(config.test_fraction * data.n_users)
+        cold, trained = np.sort(users[:n_cold]), np.sort(users[n_cold:])
+        every = behaviours_of(data, trained, config.known_conversions, seed)
+        runs = {v: (every, roles) for v, roles in VARIANTS.items()}
+        runs |= {f"{name} alone": ({name: every[name]}, ("user",)) for name in every}
+        tasks = {
+            n: tasks_of(data, cold, n, max(config.shots), config.query_pairs, seed) for n in every
+        }
+        for name in every:
+            clusters.setdefault(name, []).append(tasks[name]["who"])
+        for variant, (given, roles) in runs.items():
+            start = time.perf_counter()
+            model = Behaviours(config.model.model_copy(update={"roles": roles})).fit(
+                given, user_features=data.user_matrix, item_features=content, seed=seed
+            )
+            seconds.setdefault(variant, []).append(time.perf_counter() - start)
+            for name in given:
+                known = data.user_matrix[tasks[name]["who"]]
+                for k in config.shots:
+                    key = ("alone" if variant.endswith("alone") else variant, name, k)
+                    found.setdefault(key, []).append(losses(model, name, tasks[name], k, known))
+            print(dataset, seed, variant, f"{seconds[variant][-1]:.0f} s", flush=True)
+    rows = []
+    for (variant, name, k), values in found.items():
+        alone = np.concatenate(found["alone", name, k])
+        ours, who = np.concatenate(values), np.concatenate(clusters[name])
+        row: dict[str, Any] = {"variant": variant, "behaviour": name, "shots": k,
+                               "loss": float(ours.mean()), "tasks": len(ours)}  # fmt: skip
+        if variant != "alone":
+            low, high = bootstrap_interval((ours - alone)[:, None], clusters=who)
+            row |= {
+                "difference": float((ours - alone).mean()),
+                "ci_low": float(low[0]),
+                "ci_high": float(high[0]),
+                "p": paired_permutation(ours, alone, clusters=who),
+            }
+        rows.append(row)
+    for variant in VARIANTS:
+        own = [row for row in rows if row["variant"] == variant]
+        for row, p in zip(own, holm(np.array([r["p"] for r in own])), strict=True):
+            row["p_holm"] = float(p)
+    return {
+        "experiment": "behaviours",
+        "dataset": dataset,
+        "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": code,
+        "config": config.model_dump(mode="json"),
+        "seeds": list(range(config.splits)),
+        "protocol": "cold users; k pairs of a behaviour shown, further pairs judged; loss: "
+        "squared error of standardised ratings, log loss of clicks and conversions",
+        "rows": rows,
+        "fit_seconds": {v: round(float(np.mean(s)), 1) for v, s in seconds.items()},
+        "hardware": hardware(),
+        "versions": versions(),
+        "wall_seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def write(record: dict[str, Any], out: Path) -> Path:
+    """Add a result; the name tells data, day and contents."""
+    text = json.dumps(record, indent=1)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    name = f"{record['experiment']}-{record['dataset']}-{record['date'][:10]}-{digest}.json"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text(text, "utf8")
+    return out / name
+
+
+def main() -> int:
+    """Run on the datasets that are named."""
+    parser = argparse.ArgumentParser(description="FOMA on several behaviours, together and alone.")
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
+    chosen = parser.parse_args()
+    config = BehavioursExperiment.parse(json.loads(chosen.settings))
+    for dataset in chosen.datasets:
+        record = run(dataset, config, datetime.now(UTC))
+        for row in record["rows"]:
+            print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
+        print(write(record, chosen.out))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

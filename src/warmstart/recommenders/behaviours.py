@@ -1,0 +1,220 @@
+"""FOMA over several behaviours of the same users and items: ratings, clicks, conversions.
+
+One network is meta-trained on all of them at once, in both roles: tasks of users and tasks of
+items. Each kind of task has a start and step sizes of its own; vectors and layers are shared, so
+that a behaviour of which little is known borrows what the others have taught. The learner is
+`warmstart.meta.foma`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from pydantic import Field
+
+from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError, DataError, MissingExtraError
+from warmstart.core.types import Progress
+from warmstart.meta.settings import FOMAConfig, OuterConfig
+
+if TYPE_CHECKING:
+    from warmstart.recommenders.pair_tasks import PairKind
+    from warmstart.recommenders.pair_training import PairTraining
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What users did to items.
+
+    Attributes:
+        labels: (users, items) a label for each pair that has one; 0 may be stored.
+        kind: "rating" predicts numbers; "binary" labels that are 0 or 1 where both were seen,
+            such as whether a click became a sale; "event" what is only known where it happened,
+            such as clicks: other items are drawn evenly against it.
+    """
+
+    labels: sp.csr_array
+    kind: Literal["rating", "binary", "event"] = "event"
+
+
+class BehavioursConfig(Config):
+    """Settings.
+
+    Attributes:
+        roles: whose tasks are trained on; both are, unless one is left out.
+        adapt: FOMA's inner loop; `kinds` is filled in.
+        embedding_dim: width of the vectors of ids.
+        hidden: widths of the hidden layers.
+        max_shots: most pairs in a support.
+        query_pairs: most pairs in a query.
+        shrinkage: labels of the overall mean with which every offset starts.
+        weakness: of one event: examples that are right already which a loss is taken over.
+        validation_fraction: share of each kind's tasks (at most 1,000) that choose the weights.
+        outer: the outer loop; a batch holds `batch_size` tasks of every kind.
+    """
+
+    roles: tuple[Literal["user", "item"], ...] = ("user", "item")
+    adapt: FOMAConfig = FOMAConfig(inner_steps=3, inner_lr=0.1)
+    embedding_dim: int = Field(32, ge=1)
+    hidden: tuple[int, ...] = (64, 64)
+    max_shots: int = Field(20, ge=1)
+    query_pairs: int = Field(20, ge=1)
+    shrinkage: float = Field(5.0, ge=0)
+    weakness: float = Field(5.0, ge=0)
+    validation_fraction: float = Field(0.05, gt=0, lt=1)
+    outer: OuterConfig = OuterConfig(epochs=30, batch_size=64, outer_lr=3e-3, weight_decay=30.0)
+
+
+class Behaviours:
+    """Predict several behaviours of one user, or of one item, from a few of their pairs.
+
+    Attributes:
+        names: of the behaviours, in the order of the kinds.
+        arrays: everything meta-learned.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> taste = np.sign(rng.normal(size=(80, 1))) * np.sign(rng.normal(size=(1, 30)))
+        >>> rated = sp.csr_array(np.where(rng.random((80, 30)) < 0.5, taste, 0))
+        >>> config = BehavioursConfig(embedding_dim=4, hidden=(8,), max_shots=5)
+        >>> model = Behaviours(config).fit({"rating": Behaviour(rated, "rating")})
+        >>> like, dislike = np.flatnonzero(taste[0] > 0), np.flatnonzero(taste[0] < 0)
+        >>> found = model.predict("rating", [like[:3]], [[1.0] * 3], [[like[5], dislike[5]]])
+        >>> bool(found[0, 0] > found[0, 1])
+        True
+    """
+
+    names: list[str]
+    arrays: dict[str, Array]
+
+    def __init__(self, config: BehavioursConfig | None = None) -> None:
+        self.config = config or BehavioursConfig()
+        if "user" not in self.config.roles:
+            raise ConfigError("roles must hold 'user'; 'item' may be left out")
+
+    def fit(
+        self,
+        behaviours: Mapping[str, Behaviour],
+        *,
+        user_features: sp.csr_array | None = None,
+        item_features: sp.csr_array | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Meta-train on all behaviours at once.
+
+        Args:
+            behaviours: by name; all over the same users and items.
+            user_features: (users, features).
+            item_features: (items, features).
+            seed: the same seed gives the same model.
+            progress: told how far training has come.
+
+        Raises:
+            DataError: no behaviour, or their shapes differ.
+            MissingExtraError: torch is not installed.
+        """
+        try:
+            from warmstart.meta.foma import FOMA
+            from warmstart.recommenders.pair_training import Side, train_pairs
+        except ImportError as error:
+            raise MissingExtraError(error.name or "torch", extra="train") from None
+        shapes = {name: b.labels.shape for name, b in behaviours.items()}
+        if len(set(shapes.values())) != 1:
+            raise DataError(f"the behaviours have the shapes {shapes}; give all of them one shape")
+        (n_users, n_items), self.names = next(iter(shapes.values())), list(behaviours)
+        self._behaviours = {n: b.kind for n, b in behaviours.items()}
+        kinds = self._kinds({n: b.labels for n, b in behaviours.items()})
+        users, items = Side(n_users, user_features), Side(n_items, item_features)
+        self._widths = (users.width, items.width)
+        adapt = self.config.adapt.model_copy(update={"kinds": len(kinds)})
+        self._learner = FOMA(adapt)
+        self.arrays = train_pairs(
+            kinds, users, items, self._learner, self._training(), seed=seed, progress=progress
+        )
+        return self
+
+    def predict(
+        self,
+        behaviour: str,
+        items: Any,  # noqa: ANN401  (lists or an array)
+        labels: Any,  # noqa: ANN401
+        asked: Any,  # noqa: ANN401
+        user_features: sp.csr_array | None = None,
+    ) -> npt.NDArray[np.float32]:
+        """Return (users, pairs) predictions for users whom training has not met.
+
+        Args:
+            behaviour: which.
+            items: of each user, the items of the support.
+            labels: of each user, their labels.
+            asked: (users, pairs) items to predict; numbers of ratings, else logits.
+            user_features: (users, features) what is known of them.
+
+        Raises:
+            ConfigError: no such behaviour.
+        """
+        import torch
+
+        from warmstart.recommenders.batches import padded
+        from warmstart.recommenders.pair_tasks import known_features, pair_examples
+        from warmstart.recommenders.pair_training import pair_problem, served
+
+        if behaviour not in self.names:
+            raise ConfigError(f"no behaviour is called {behaviour!r}; there are: "
+                              f"{', '.join(self.names)}")  # fmt: skip
+        kinds = self._kinds({n: sp.csr_array((0, 0)) for n in self.names})
+        kind = kinds[self.names.index(behaviour)]
+        problem, meta = pair_problem(self.arrays, kinds, self._training()), served(self.arrays)
+        problem.model.eval()
+        shots = np.array([len(i) for i in items])
+        indptr = np.concatenate([[0], np.cumsum(shots)])
+        others, mask = padded(indptr, 1 + np.concatenate([*items, []]).astype(np.int64))
+        said, _ = padded(indptr, np.concatenate([*labels, []]).astype(np.float32))
+        known = known_features(user_features, np.arange(len(shots)), self._widths[0])
+        support = pair_examples(others, said, mask, known, self._widths[1], kind)
+        asked = 1 + np.asarray(asked, np.int64)
+        query = pair_examples(
+            asked, np.zeros(asked.shape, np.float32), np.ones(asked.shape, bool), known,
+            self._widths[1], kind,
+        )  # fmt: skip
+        with torch.no_grad():
+            adapted = self._learner.adapt(problem, meta, support)
+            found = problem.predict(meta, adapted, query)
+        return np.asarray(found, np.float32)
+
+    def _kinds(self, labels: Mapping[str, sp.csr_array]) -> list[PairKind]:
+        from warmstart.recommenders import pair_tasks
+
+        kinds: list[pair_tasks.PairKind] = []
+        for role in ("user", "item"):
+            if role not in self.config.roles:
+                continue
+            for name, matrix in labels.items():
+                what = self._behaviours[name]
+                kinds.append(
+                    pair_tasks.PairKind(
+                        matrix if role == "user" else sp.csr_array(matrix.T),
+                        who=role,
+                        number=len(kinds),
+                        negatives=1.0 if what == "event" else 0.0,
+                        binary=what != "rating",
+                    )
+                )
+        return kinds
+
+    def _training(self) -> PairTraining:
+        from warmstart.recommenders import pair_training
+
+        c = self.config
+        return pair_training.PairTraining(
+            "head", c.embedding_dim, c.hidden, c.max_shots, c.query_pairs, c.shrinkage, c.weakness,
+            c.validation_fraction, c.outer,
+        )  # fmt: skip

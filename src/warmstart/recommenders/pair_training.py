@@ -1,0 +1,279 @@
+"""Meta-training of a `PairScorer`: one kind of task or several at once, under any learner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from scipy.sparse.linalg import svds
+from torch import Tensor
+
+from warmstart.core.rng import generator
+from warmstart.core.types import FloatArray, IntArray, Progress
+from warmstart.meta.learner import Learner, Params, Problem, Tasks, check_finite
+from warmstart.meta.losses import by_kind, log_loss, squared
+from warmstart.meta.outer import outer_loop
+from warmstart.meta.settings import OuterConfig
+from warmstart.models.pair import PairScorer
+from warmstart.recommenders.checkpoint import Checkpoint
+from warmstart.recommenders.pair_tasks import PairKind, draw_pair_tasks, together
+
+Arrays = dict[str, npt.NDArray[Any]]
+_TABLES = ("user_features", "item_features", "user_offset", "item_offset", "users", "items")
+_EXAM_SHOTS = (1, 5, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """The users, or the items, of the pairs.
+
+    Attributes:
+        size: how many there are.
+        features: (size, features) what is known of them, or None.
+    """
+
+    size: int
+    features: sp.csr_array | None
+
+    @property
+    def width(self) -> int:
+        """How many features there are."""
+        return 0 if self.features is None else int(self.features.shape[1])
+
+    def table(self) -> FloatArray:
+        """Return (1 + size, features) dense features under a first row that is not read."""
+        table = np.zeros((self.size + 1, self.width), np.float32)
+        if self.features is not None:
+            table[1:] = self.features.toarray()
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class PairTraining:
+    """How to train.
+
+    Attributes:
+        block: which parameters gradient learners move, "all" or "head".
+        embedding_dim: width of the vectors of ids.
+        hidden: widths of the hidden layers.
+        max_shots: most pairs in a support.
+        query_pairs: most pairs in a query.
+        shrinkage: labels of the overall mean with which every offset starts.
+        weakness: see `warmstart.meta.losses.squared`, where it is the shrinkage.
+        validation_fraction: share of each kind's tasks (at most 1,000) that choose the weights.
+        outer: the outer loop; a batch holds `batch_size` tasks of every kind.
+    """
+
+    block: str
+    embedding_dim: int
+    hidden: tuple[int, ...]
+    max_shots: int
+    query_pairs: int
+    shrinkage: float
+    weakness: float
+    validation_fraction: float
+    outer: OuterConfig
+
+
+def pair_problem(arrays: Mapping[str, npt.NDArray[Any]], kinds: Sequence[PairKind],
+                 how: PairTraining) -> Problem:  # fmt: skip
+    """Return the network over these tables with the losses of these kinds."""
+    tables = (torch.from_numpy(np.asarray(arrays[n], np.float32)) for n in _TABLES)
+    model = PairScorer(*tables, hidden=how.hidden)
+    losses = [(log_loss if kind.binary else squared)(how.weakness) for kind in kinds]
+    return Problem.of(model, losses[0] if len(losses) == 1 else by_kind(losses), block=how.block)
+
+
+def train_pairs(
+    kinds: Sequence[PairKind],
+    users: Side,
+    items: Side,
+    learner: Learner,
+    how: PairTraining,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    checkpoint: Checkpoint | None = None,
+    name_of: Callable[[str, int], str] = "{} {}".format,
+) -> Arrays:
+    """Meta-train on tasks of several kinds at once and return everything learned, by name.
+
+    Args:
+        kinds: which pairs; kind i has the number i.
+        users: of the pairs.
+        items: of the pairs.
+        learner: how to adapt.
+        how: settings.
+        seed: the same seed gives the same result.
+        progress: told how far training has come.
+        checkpoint: where to keep the training, and to continue it from.
+        name_of: (role, index) → what a task is called in errors.
+
+    Raises:
+        DivergedError: an inner loop ran away.
+    """
+    title, rng = type(learner).__name__, generator(seed, "pairs", type(learner).__name__)
+    held, trained = zip(*(_hold_out(k, how, rng) for k in kinds), strict=True)
+    with torch.random.fork_rng():
+        torch.manual_seed(int(rng.integers(2**31)))
+        arrays = _tables(kinds, trained, users, items, how, generator(seed, "factors"))
+        problem = pair_problem(arrays, kinds, how)
+        meta = {n: torch.nn.Parameter(p) for n, p in learner.init(problem).items()}
+        able = [i for i, rows in enumerate(trained) if len(rows)]
+        if not able:
+            return _export(meta, arrays)
+
+        def tasks_of(i: int, who: IntArray, rng: np.random.Generator, **more: int) -> Tasks:
+            own, other = (users, items) if kinds[i].who == "user" else (items, users)
+            return draw_pair_tasks(
+                kinds[i],
+                who,
+                rng,
+                known=own.features,
+                n_other_features=other.width,
+                max_shots=how.max_shots,
+                query_pairs=how.query_pairs,
+                **more,
+            )
+
+        def step(rng: np.random.Generator) -> float:
+            drawn = [
+                rng.choice(trained[i], min(how.outer.batch_size, len(trained[i])), replace=False)
+                for i in able
+            ]
+            tasks = together([tasks_of(i, who, rng) for i, who in zip(able, drawn, strict=True)])
+            called = [(kinds[i].who, int(w)) for i, who in zip(able, drawn, strict=True)
+                      for w in who]  # fmt: skip
+            values = {n: p.detach() for n, p in meta.items()}
+            problem.model.train()
+            losses, gradients = learner.gradients(problem, values, tasks)
+            check_finite(losses, values, learner.config, lambda t: "of " + name_of(*called[t]))
+            for name, gradient in gradients.items():
+                meta[name].grad = gradient
+            return float((tasks.weight * losses).sum())
+
+        exams = [
+            tasks_of(i, held[i], generator(seed, "exam", i, k), shots=k)
+            for i in able
+            for k in sorted({min(k, how.max_shots) for k in _EXAM_SHOTS})
+            if len(held[i])
+        ]
+        before = [mean_loss(learner, problem, _values(meta), e) for e in exams]
+
+        def validate() -> float:
+            problem.model.eval()
+            now = [mean_loss(learner, problem, _values(meta), e) for e in exams]
+            return -float(np.mean(np.array(now) / np.maximum(before, 1e-9)))
+
+        def on_step(done: int, total: int, loss: float) -> None:
+            if progress is not None and (done == total or done % 5 == 0):
+                progress(done, total, f"meta-training {title} on pairs, loss {loss:.3f}")
+
+        outer_loop(
+            meta,
+            step,
+            max(len(trained[i]) for i in able),
+            how.outer,
+            rng=generator(seed, "episodes"),
+            decayed=("users", "items"),
+            validate=validate if exams else None,
+            on_step=on_step,
+            resume=None if checkpoint is None else checkpoint.stored(title),
+            on_check=None if checkpoint is None else partial(checkpoint.store, title),
+        )
+        return _export(meta, arrays)
+
+
+def mean_loss(learner: Learner, problem: Problem, meta: Params, tasks: Tasks) -> float:
+    """Return the mean query loss after adapting to the supports."""
+    adapted = learner.adapt(problem, meta, tasks.support)
+    return float(problem.losses(meta, adapted, tasks.query).detach().mean())
+
+
+def served(arrays: Arrays) -> Params:
+    """Return the meta-parameters among the arrays."""
+    return {
+        n: torch.from_numpy(np.array(a, np.float32))
+        for n, a in arrays.items()
+        if n not in ("user_features", "item_features")
+    }
+
+
+def _hold_out(
+    kind: PairKind, how: PairTraining, rng: np.random.Generator
+) -> tuple[IntArray, IntArray]:
+    """Return the tasks that choose the weights, and those that are trained on."""
+    able = rng.permutation(np.flatnonzero(np.diff(kind.labels.indptr) >= 2))
+    n_held = min(int(how.validation_fraction * len(able)), 1_000)
+    return np.sort(able[:n_held]), np.sort(able[n_held:])
+
+
+def _tables(
+    kinds: Sequence[PairKind],
+    trained: Sequence[IntArray],
+    users: Side,
+    items: Side,
+    how: PairTraining,
+    rng: np.random.Generator,
+) -> Arrays:
+    """Return where the network's tables start: offsets by means, vectors by truncated SVD.
+
+    Every kind of users' tasks has its share of the dimensions.
+    """
+    dim, sizes = how.embedding_dim, (users.size, items.size)
+    vectors = [rng.normal(0, 0.03, (n + 1, dim)).astype(np.float32) for n in sizes]
+    offsets = [np.zeros((len(kinds), n + 1), np.float32) for n in sizes]
+    of_users = [i for i, kind in enumerate(kinds) if kind.who == "user"]
+    for i, kind in enumerate(kinds):
+        labels, side = kind.labels[trained[i]], 1 if kind.who == "user" else 0
+        offsets[side][i, 1:] = _offset(labels, kind, how.shrinkage)
+        if kind.who != "user":
+            continue
+        share = np.array_split(np.arange(dim), len(of_users))[of_users.index(i)]
+        left = labels.astype(np.float64)
+        left.data = left.data - (0 if kind.binary else offsets[1][i, 1 + left.indices])
+        rank = min(len(share), min(left.shape) - 1)
+        if rank < 1 or not np.abs(left.data).sum() > 0:
+            continue
+        u, s, vt = svds(left, k=rank, v0=rng.normal(size=min(left.shape)))
+        scale, columns = np.sqrt(len(trained[i])), share[:rank]
+        vectors[0][np.ix_(1 + trained[i], columns)] += (u * scale).astype(np.float32)
+        vectors[1][1:, columns] += (vt.T * (s / scale)).astype(np.float32)
+    return {
+        "users": vectors[0],
+        "items": vectors[1],
+        "user_features": users.table(),
+        "item_features": items.table(),
+        "user_offset": offsets[0],
+        "item_offset": offsets[1],
+    }
+
+
+def _offset(labels: sp.csr_array, kind: PairKind, shrinkage: float) -> FloatArray:
+    """Return what is said of each of the other side: a shrunken mean, or a shrunken log-odds."""
+    n = labels.shape[1]
+    counts = np.bincount(labels.indices, minlength=n)
+    sums = np.bincount(labels.indices, labels.data, minlength=n)
+    if kind.negatives:  # what is counted is who met it, against pairs drawn evenly
+        share = (counts + 1.0) / max(1, len(labels.data)) * n
+        return np.asarray(np.log(share), np.float32)
+    if not kind.binary:
+        return np.asarray(sums / np.maximum(counts + shrinkage, 1e-9), np.float32)
+    mean = float(np.clip(labels.data.mean() if len(labels.data) else 0.5, 0.01, 0.99))
+    share = (sums + (shrinkage + 1) * mean) / (counts + shrinkage + 1)
+    return np.asarray(np.log(share) - np.log1p(-share), np.float32)
+
+
+def _values(meta: Mapping[str, Tensor]) -> Params:
+    return {n: p.detach() for n, p in meta.items()}
+
+
+def _export(meta: Mapping[str, Tensor], arrays: Arrays) -> Arrays:
+    fixed = {n: arrays[n] for n in ("user_features", "item_features")}
+    return fixed | {n: p.detach().numpy().copy() for n, p in meta.items()}
