@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.learners import tables as learners
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
 from warmstart.evaluation import Report, Row
@@ -204,6 +205,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "dislikes": dislikes_table,
     "speed": speed_table,
     "results-in-full": lambda: long_tables(newest()),
+    "learners-ml-1m": lambda: learners.compare_tables("ml-1m", _line, short),
+    "learners-ml-100k": lambda: learners.compare_tables("ml-100k", _line, short),
+    "learners-rated": lambda: learners.rated_tables(_line, short),
+    "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
+    "learners-cost": lambda: learners.cost_tables(_line),
+    "learners-search": lambda: learners.search_table(_line, short),
 }
 """Marker name → what stands between its markers."""
 

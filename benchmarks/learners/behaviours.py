@@ -2,10 +2,10 @@
 
 Three behaviours of the same users: *clicks* (a film was rated at all, against films drawn
 evenly), *ratings*, and *conversions* (a rated film got five stars), of which only one in twenty is
-known, as sales are rarer than clicks. FOMA is trained on all of them together, users' and items'
-tasks at once, and on each of them alone, with the same network, steps and number of tasks of its
-own a step. Cold users show k pairs of a behaviour; the loss on 20 further pairs is compared user
-by user. A result is added, never edited.
+known, as sales are rarer than clicks. FOMA is trained on all of them together (with and without
+tasks of items) and on each of them alone, with as many steps and tasks of its own a step, and
+with settings chosen on validation users. Cold users show k pairs of a behaviour; the loss on 20
+further pairs is compared user by user. A result is added, never edited.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from scipy.special import expit
 from benchmarks.cold_users.run import commit
 from warmstart.core.config import Config
 from warmstart.core.rng import generator
-from warmstart.data import load_dataset
+from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
 from warmstart.recommenders.behaviours import Behaviour, Behaviours, BehavioursConfig
 from warmstart.recommenders.comparison import hardware, versions
@@ -45,6 +45,9 @@ class BehavioursExperiment(Config):
         known_conversions: share of the rated pairs whose conversion is known in training.
         query_pairs: pairs that are judged.
         model: settings of the network and the training.
+        alone: changes of the settings among which each behaviour alone may choose, by its loss on
+            validation users; together, nothing is chosen.
+        items_too: whether to try the mixture with tasks of items as well.
     """
 
     shots: tuple[int, ...] = (0, 1, 5, 10)
@@ -53,12 +56,21 @@ class BehavioursExperiment(Config):
     known_conversions: float = 0.05
     query_pairs: int = 20
     model: BehavioursConfig = BehavioursConfig()
+    alone: tuple[dict[str, Any], ...] = (
+        {},
+        {"weakness": 0.0},
+        {"outer": {"weight_decay": 100.0}},
+        {"weakness": 0.0, "outer": {"weight_decay": 100.0}},
+    )
+    items_too: bool = True
 
 
-VARIANTS = {"together": ("user", "item"), "together, users' tasks only": ("user",)}
+VARIANTS = {"together": ("user",), "together, items' tasks too": ("user", "item")}
 
 
-def behaviours_of(data: Any, trained: np.ndarray, share: float, seed: int) -> dict[str, Behaviour]:
+def behaviours_of(
+    data: Dataset, trained: np.ndarray, share: float, seed: int
+) -> dict[str, Behaviour]:
     """Return the three behaviours of the training users."""
     stars = data.evidence()
     stars.data = np.interp(stars.data, [-1, -0.7, -0.4, 0.5, 1], [1, 2, 3, 4, 5])
@@ -81,7 +93,7 @@ def behaviours_of(data: Any, trained: np.ndarray, share: float, seed: int) -> di
 
 
 def tasks_of(
-    data: Any, users: np.ndarray, name: str, most: int, n_query: int, seed: int
+    data: Dataset, users: np.ndarray, name: str, most: int, n_query: int, seed: int
 ) -> dict[str, Any]:
     """Return what cold users show (up to `most` pairs) and are judged on, of one behaviour."""
     stars, rng = data.evidence()[users], generator(seed, "tasks", name)
@@ -111,7 +123,9 @@ def tasks_of(
     return {n: np.array(v) for n, v in pairs.items()}
 
 
-def losses(model: Behaviours, name: str, tasks: dict[str, Any], k: int, known: Any) -> np.ndarray:
+def losses(
+    model: Behaviours, name: str, tasks: dict[str, Any], k: int, known: sp.csr_array
+) -> np.ndarray:
     """Return (users,) the mean loss on what is asked: squared error, or log loss."""
     found = model.predict(
         name, tasks["items"][:, :k], tasks["labels"][:, :k], tasks["asked"], known
@@ -123,6 +137,37 @@ def losses(model: Behaviours, name: str, tasks: dict[str, Any], k: int, known: A
     return -(truth * np.log(chance) + (1 - truth) * np.log(1 - chance)).mean(axis=1)
 
 
+def changed(model: BehavioursConfig, change: dict[str, Any]) -> BehavioursConfig:
+    """Return the settings with some replaced, and users' tasks only."""
+    values = model.model_dump() | {"roles": ("user",)}
+    for name, value in change.items():
+        values[name] = values[name] | value if isinstance(value, dict) else value
+    return BehavioursConfig.parse(values)
+
+
+def chosen_alone(
+    data: Dataset, trained: np.ndarray, name: str, config: BehavioursExperiment, seed: int
+) -> BehavioursConfig:
+    """Return the settings that predict one behaviour best alone, on validation users."""
+    order = generator(seed, "validation", name).permutation(trained)
+    n_held = round(config.test_fraction * len(trained))
+    held, rest = np.sort(order[:n_held]), np.sort(order[n_held:])
+    given = {name: behaviours_of(data, rest, config.known_conversions, seed)[name]}
+    tasks = tasks_of(data, held, name, max(config.shots), config.query_pairs, seed)
+    known, content = data.user_matrix, data.item_features.transform(data.item_table)
+    candidates = [changed(config.model, change) for change in config.alone]
+    marks = []
+    for settings in candidates:
+        model = Behaviours(settings).fit(
+            given, user_features=known, item_features=content, seed=seed
+        )
+        marks.append(
+            np.mean([losses(model, name, tasks, k, known[tasks["who"]]).mean()
+                     for k in config.shots])
+        )  # fmt: skip
+    return candidates[int(np.argmin(marks))]
+
+
 def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, Any]:
     """Train together and alone on every split, and compare the losses user by user."""
     begun, code, data = time.perf_counter(), commit(), load_dataset(dataset)
@@ -130,12 +175,14 @@ def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, 
     found: dict[tuple[str, str, int], list[np.ndarray]] = {}
     clusters: dict[str, list[np.ndarray]] = {}
     seconds: dict[str, list[float]] = {}
+    picked: dict[str, list[dict[str, Any]]] = {}
     for seed in range(config.splits):
         users = generator(seed, "cold").permutation(data.n_users)
         n_cold = round(config.test_fraction * data.n_users)
         cold, trained = np.sort(users[:n_cold]), np.sort(users[n_cold:])
         every = behaviours_of(data, trained, config.known_conversions, seed)
-        runs = {v: (every, roles) for v, roles in VARIANTS.items()}
+        runs = {v: (every, roles) for v, roles in VARIANTS.items()
+                if config.items_too or "item" not in roles}  # fmt: skip
         runs |= {f"{name} alone": ({name: every[name]}, ("user",)) for name in every}
         tasks = {
             n: tasks_of(data, cold, n, max(config.shots), config.query_pairs, seed) for n in every
@@ -143,8 +190,12 @@ def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, 
         for name in every:
             clusters.setdefault(name, []).append(tasks[name]["who"])
         for variant, (given, roles) in runs.items():
+            settings = config.model.model_copy(update={"roles": roles})
+            if variant.endswith("alone"):
+                settings = chosen_alone(data, trained, next(iter(given)), config, seed)
+                picked.setdefault(variant, []).append(settings.model_dump(mode="json"))
             start = time.perf_counter()
-            model = Behaviours(config.model.model_copy(update={"roles": roles})).fit(
+            model = Behaviours(settings).fit(
                 given, user_features=data.user_matrix, item_features=content, seed=seed
             )
             seconds.setdefault(variant, []).append(time.perf_counter() - start)
@@ -171,6 +222,8 @@ def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, 
         rows.append(row)
     for variant in VARIANTS:
         own = [row for row in rows if row["variant"] == variant]
+        if not own:
+            continue
         for row, p in zip(own, holm(np.array([r["p"] for r in own])), strict=True):
             row["p_holm"] = float(p)
     return {
@@ -183,6 +236,7 @@ def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, 
         "protocol": "cold users; k pairs of a behaviour shown, further pairs judged; loss: "
         "squared error of standardised ratings, log loss of clicks and conversions",
         "rows": rows,
+        "alone": picked,
         "fit_seconds": {v: round(float(np.mean(s)), 1) for v, s in seconds.items()},
         "hardware": hardware(),
         "versions": versions(),

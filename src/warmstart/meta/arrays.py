@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from warmstart.core.errors import DataError
+from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.rng import generator
 from warmstart.meta.learner import Examples, Learner, Params, Problem, Tasks, check_finite
 from warmstart.meta.losses import squared
@@ -87,6 +87,8 @@ class MetaLearned:
         alone = np.ndim(x) == 2
         support = _examples(support_x, support_y, "support")
         asked = _examples(x, np.zeros(np.shape(x)[:-1]), "x")
+        if len(support) != len(asked):
+            raise DataError(f"{len(support)} supports and x of {len(asked)} tasks; give one each")
         adapted = self.learner.adapt(self.problem, self.meta, support)
         found: Array = self.problem.predict(self.meta, adapted, asked).detach().numpy()
         return found[0] if alone else found
@@ -97,6 +99,7 @@ class MetaLearned:
         Raises:
             DataError: the shapes do not fit together.
         """
+        _examples(x, y, "query")  # refuses labels that do not fit
         return float(np.mean((self.predict(support_x, support_y, x) - np.asarray(y)) ** 2))
 
 
@@ -134,6 +137,7 @@ def maml(
         progress: told (done, total, loss) after each step.
 
     Raises:
+        ConfigError: a setting is out of range, or the module does not fit.
         DataError: the shapes do not fit together, or a value is not finite.
         DivergedError: the inner loop ran away.
 
@@ -159,10 +163,17 @@ def maml(
     if task_size is not None and task_size != dim:
         raise DataError(f"task_size is {task_size}, but the examples have {dim} features")
     tasks, losses = Tasks.of(support, query), []
-    chosen: Learner = learner or MAML(InnerConfig(inner_lr=inner_lr, inner_steps=inner_steps))
+    inner = InnerConfig.parse({"inner_lr": inner_lr, "inner_steps": inner_steps})
+    chosen: Learner = learner or MAML(inner)
     with torch.random.fork_rng():
         torch.manual_seed(int(generator(seed, "maml").integers(2**31)))
         problem = Problem.of(model or LinearModel(dim), squared())
+        shape = problem.predict(problem.parameters(), {}, query).shape
+        if shape != query.labels.shape:
+            raise ConfigError(
+                f"the module gives the shape {tuple(shape[1:])} for {query.labels.shape[1]} "
+                "examples; it must give one number each, such as by nn.Flatten(0) at its end"
+            )
         meta = {n: nn.Parameter(p) for n, p in chosen.init(problem).items()}
 
         def step(rng: np.random.Generator) -> float:
@@ -174,16 +185,22 @@ def maml(
             losses.append(float(found.mean()))
             return losses[-1]
 
-        config = OuterConfig(epochs=epochs, batch_size=len(query), outer_lr=learning_rate)
-        config = config.model_copy(update={"max_steps": epochs})
+        settings = {"epochs": epochs, "batch_size": len(query), "outer_lr": learning_rate}
+        config = OuterConfig.parse(settings).model_copy(update={"max_steps": epochs})
+        problem.model.train()
         outer_loop(meta, step, len(query), config, rng=generator(seed, "batches"), on_step=progress)
+        problem.model.eval()
     return MetaLearned(problem, chosen, {n: p.detach() for n, p in meta.items()}, losses)
 
 
 def _examples(x: Array, y: Array, name: str) -> Examples:
-    x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    try:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused
+            x, y = np.asarray(x, np.float32), np.asarray(y, np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name}: {error}; give arrays of numbers") from None
     x, y = (x[None], y[None]) if x.ndim == 2 else (x, y)
-    if x.ndim != 3 or y.shape != x.shape[:2]:
+    if x.ndim != 3 or y.shape != x.shape[:2] or not len(x):
         raise DataError(
             f"{name}: x has the shape {x.shape} and y {y.shape}; give (tasks, examples, dim) and "
             "(tasks, examples), or one task as (examples, dim) and (examples,)"

@@ -126,7 +126,8 @@ def posterior_mean(
     z = features * mask[..., None]
     residual = (labels - features @ prior_mean) * mask
     along = z @ factor
-    weights = torch.linalg.solve(_covariance(along, noise), residual[..., None])
+    # what cannot be solved becomes NaN, which `check_finite` names
+    weights, _ = torch.linalg.solve_ex(_covariance(along, noise), residual[..., None])
     mean: Tensor = prior_mean + ((along.mT @ weights)[..., 0]) @ factor.T
     return mean
 

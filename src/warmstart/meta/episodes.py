@@ -90,3 +90,26 @@ def draw_episodes(
     ones = np.ones(int(in_query.sum()), np.float32)
     query = sp.csr_array((ones, (row[in_query], item[in_query])), shape=rows.shape)
     return Episodes(support, query)
+
+
+def concatenated(first: Episodes, second: Episodes) -> Episodes:
+    """Return the episodes of both batches, one after the other.
+
+    Example:
+        >>> likes = sp.csr_array(np.ones((2, 5), np.float32))
+        >>> e = draw_episodes(likes, np.array([0, 1]), np.random.default_rng(0))
+        >>> len(concatenated(e, e).support), concatenated(e, e).query.shape
+        (4, (4, 5))
+    """
+    a, b = first.support, second.support
+    features = None
+    if a.features is not None and b.features is not None:
+        features = sp.csr_array(sp.vstack([a.features, b.features], format="csr"))
+    support = Histories(
+        np.concatenate([a.indptr, a.indptr[-1] + b.indptr[1:]]),
+        np.concatenate([a.items, b.items]),
+        np.concatenate([a.values, b.values]),
+        features=features,
+    )
+    query = sp.csr_array(sp.vstack([first.query, second.query], format="csr"))
+    return Episodes(support, query)

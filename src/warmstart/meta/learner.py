@@ -147,7 +147,7 @@ class Problem:
             found: Tensor = functional_call(self.model, {**shared, **own}, inputs)
             return found
 
-        return vmap(one)(adapted, examples.inputs)
+        return vmap(one, randomness="different")(adapted, examples.inputs)
 
     def losses(self, meta: Params, adapted: Params, examples: Examples) -> Tensor:
         """Return (tasks,) losses with each task's own parameters."""
@@ -167,7 +167,8 @@ class Problem:
 
         e = examples
         mask = e.mask.to(e.labels.dtype)
-        found: Params = vmap(grad(one))(adapted, e.inputs, e.labels, mask, e.kind)
+        each = vmap(grad(one), randomness="different")  # a module may drop units
+        found: Params = each(adapted, e.inputs, e.labels, mask, e.kind)
         return found
 
     def _rest(self, meta: Params, adapted: Params) -> Params:

@@ -103,7 +103,7 @@ def outer_loop(
         try:
             loss = step(rng)
         except DivergedError:
-            if on_check is not None:
+            if on_check is not None and all(bool(p.isfinite().all()) for p in parameters.values()):
                 on_check(state(now))
             raise
         optimiser.step()

@@ -75,9 +75,7 @@ def by_descent(
         size = np.asarray(arrays.get(f"step_size/{name}", 0), np.float32)
         return np.asarray(size[kind]) if f"start/{name}" in arrays else size
 
-    query, trust = start("query"), start("trust")
-    moves_map = bool(np.any(step("map")))
-    body = start("map") if moves_map else map_
+    query, trust, body = start("query"), start("trust"), _Body(map_, step("map"))
     told = _told(arrays, histories)
     shots = np.maximum(histories.shots + shrinkage, 1).astype(np.float32)
     said = evidence_of(histories, len(bias), dislike)
@@ -86,16 +84,58 @@ def by_descent(
     pulled, pulled_bias = said @ items, said @ bias
     for _ in range(steps):
         base = query + told
-        logits = _through(base, body) @ items.T
+        logits = body.applied(base) @ items.T
         logits += trust[:, None] * bias
         share = _softmax(logits)
         toward = total[:, None] * (share @ items) - pulled
         slope = total * (share @ bias) - pulled_bias
-        back = _through(toward, body.swapaxes(-1, -2))
-        if moves_map:
-            body = body - step("map") * (base[:, :, None] * toward[:, None, :])
+        back = body.applied_back(toward)
+        body.descend(base, toward)
         query, trust = query - step("query") * back, trust - step("trust") * slope
-    return Queries(_through(query + told, body), trust)
+    return Queries(body.applied(query + told), trust)
+
+
+class _Body:
+    """Each user's matrix after some steps: the shared one less a few outer products.
+
+    While the step size is one number these are kept as they are; a matrix of every user's own is
+    only written down where each of its entries has a step size of its own.
+    """
+
+    def __init__(self, shared: FloatArray, step: npt.NDArray[Any]) -> None:
+        self.shared, self.step = shared, step
+        self.pairs: list[tuple[FloatArray, FloatArray]] = []
+        self.whole: FloatArray | None = None
+
+    def applied(self, vectors: FloatArray) -> FloatArray:
+        """Return each user's vector times their matrix."""
+        if self.whole is not None:
+            turned: FloatArray = np.matmul(vectors[:, None], self.whole)[:, 0]
+            return turned
+        turned = vectors @ self.shared
+        for base, toward in self.pairs:
+            turned -= (self.step * (vectors * base).sum(axis=1))[:, None] * toward
+        return turned
+
+    def applied_back(self, vectors: FloatArray) -> FloatArray:
+        """Return each user's vector times their matrix transposed."""
+        if self.whole is not None:
+            turned: FloatArray = np.matmul(self.whole, vectors[:, :, None])[..., 0]
+            return turned
+        turned = vectors @ self.shared.T
+        for base, toward in self.pairs:
+            turned -= (self.step * (vectors * toward).sum(axis=1))[:, None] * base
+        return turned
+
+    def descend(self, base: FloatArray, toward: FloatArray) -> None:
+        """Take one step: the gradient is the outer product of the two."""
+        if not self.step.any():
+            return
+        if self.step.ndim == 0:
+            self.pairs.append((base, toward))
+            return
+        before = self.shared if self.whole is None else self.whole
+        self.whole = before - self.step * (base[:, :, None] * toward[:, None, :])
 
 
 def by_closed_form(arrays: Arrays, histories: Histories, *, dislike: float) -> Queries:
@@ -104,14 +144,15 @@ def by_closed_form(arrays: Arrays, histories: Histories, *, dislike: float) -> Q
     factor, noise = arrays["prior/factor"], np.exp(arrays["prior/log_noise"])
     told, shots = _told(arrays, histories), histories.shots
     query = np.repeat(mean[None], len(histories), axis=0).astype(np.float32)
-    along_all = items @ (map_.T @ factor)
+    met, place = np.unique(histories.items, return_inverse=True)
+    along_met = items[met] @ (map_.T @ factor)
     said = np.where(histories.values > 0, 1.0, dislike * histories.values)
     for k in np.unique(shots[shots > 0]):
         at = np.flatnonzero(shots == k)
         taken = min(int(k), _MOST_SOLVED)
         last = histories.indptr[at][:, None] + np.arange(k - taken, k)
         events = histories.items[last]
-        along, before = along_all[events], (told[at] + mean) @ map_
+        along, before = along_met[place[last]], (told[at] + mean) @ map_
         residual = arrays["prior/target"] * said[last]
         residual = residual - np.einsum("usd,ud->us", items[events], before)
         gram = along @ along.swapaxes(1, 2) + noise**2 * np.eye(taken, dtype=np.float32)
@@ -148,14 +189,6 @@ def _told(arrays: Arrays, histories: Histories) -> FloatArray:
         return np.zeros((len(histories), arrays["items"].shape[1]), np.float32)
     told: FloatArray = histories.features @ users
     return told
-
-
-def _through(vectors: FloatArray, body: FloatArray) -> FloatArray:
-    """Return each user's vector times one matrix, or times their own."""
-    if body.ndim == 2:
-        return vectors @ body
-    turned: FloatArray = np.einsum("ud,ude->ue", vectors, body)
-    return turned
 
 
 def _softmax(logits: FloatArray) -> FloatArray:

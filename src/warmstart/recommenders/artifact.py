@@ -38,7 +38,7 @@ from safetensors import SafetensorError
 import warmstart
 from warmstart.core import registry
 from warmstart.core.config import Config
-from warmstart.core.errors import ArtifactError, WarmstartError
+from warmstart.core.errors import ArtifactError, MissingExtraError, WarmstartError
 from warmstart.core.types import Histories, State
 from warmstart.data import FeatureSpace, Ids, Schema
 from warmstart.recommenders.catalogue import Catalogue
@@ -197,6 +197,8 @@ def load(path: str | Path, kind: type[R]) -> R:
         ) from None
     try:
         method = _method(method_kind, arrays, manifest, len(catalogue))
+    except MissingExtraError:
+        raise  # nothing is wrong with the model
     except WarmstartError as error:
         raise ArtifactError(f"{folder} does not fit its method: {error}; train it again") from None
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError) as error:

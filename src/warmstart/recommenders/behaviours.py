@@ -49,8 +49,9 @@ class BehavioursConfig(Config):
 
     Attributes:
         roles: whose tasks are trained on; both are, unless one is left out.
+        item_weight: how much a task of an item counts, against 1 for one of a user.
         adapt: FOMA's inner loop; `kinds` is filled in.
-        embedding_dim: width of the vectors of ids.
+        embedding_dim: width of the vectors of ids, for each behaviour.
         hidden: widths of the hidden layers.
         max_shots: most pairs in a support.
         query_pairs: most pairs in a query.
@@ -61,6 +62,7 @@ class BehavioursConfig(Config):
     """
 
     roles: tuple[Literal["user", "item"], ...] = ("user", "item")
+    item_weight: float = Field(0.2, ge=0)
     adapt: FOMAConfig = FOMAConfig(inner_steps=3, inner_lr=0.1)
     embedding_dim: int = Field(32, ge=1)
     hidden: tuple[int, ...] = (64, 64)
@@ -206,6 +208,7 @@ class Behaviours:
                         number=len(kinds),
                         negatives=1.0 if what == "event" else 0.0,
                         binary=what != "rating",
+                        weight=1.0 if role == "user" else self.config.item_weight,
                     )
                 )
         return kinds

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from warmstart.core import registry
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
-from warmstart.meta.episodes import Episodes, draw_episodes
+from warmstart.meta.episodes import Episodes, concatenated, draw_episodes
 from warmstart.meta.settings import (
     AmortisedConfig,
     ClosedFormConfig,
@@ -46,6 +46,9 @@ if TYPE_CHECKING:
 
 _PER_ITEM = ("items", "bias", "events")  # arrays with one row for each item
 _EXAM_SHOTS = (1, 3, 10, 20)
+# the defaults of every learner are those that benchmarks/learners/search.py chose on validation
+# users of MovieLens-1M, under one budget for all
+_OUTER = OuterConfig(epochs=20, outer_lr=1e-2, weight_decay=1e-2)
 
 
 class LearnedConfig(Config):
@@ -71,11 +74,11 @@ class LearnedConfig(Config):
     most_shots: int = Field(60, ge=1)
     dislike_share: float = Field(0.5, ge=0, le=1)
     dislike: float = Field(0.3, ge=0)
-    shrinkage: float = Field(3.0, ge=0)
+    shrinkage: float = Field(10.0, ge=0)
     query_items: int = Field(64, ge=1)
     popularity_prior: float = Field(1.0, gt=0)
     validation_fraction: float = Field(0.05, gt=0, lt=1)
-    outer: OuterConfig = OuterConfig(epochs=40, outer_lr=1e-2, weight_decay=0.01)
+    outer: OuterConfig = _OUTER
 
 
 class Learned:
@@ -197,11 +200,15 @@ class Learned:
     def _scorer_settings(self) -> dict[str, Any]:
         return {"embedding_dim": self.config.embedding_dim}
 
-    def _kinds(
-        self, episodes: Episodes, rng: np.random.Generator
+    def _episodes(
+        self,
+        evidence: sp.csr_array,
+        users: IntArray,
+        rng: np.random.Generator,
+        **drawing: Any,  # noqa: ANN401  (what `draw_episodes` takes)
     ) -> tuple[Episodes, IntArray | None]:
-        """Return the episodes and the kind of each; one kind unless a learner knows more."""
-        return episodes, None
+        """Return an episode of each user, and its kind; one kind unless a learner knows more."""
+        return draw_episodes(evidence, users, rng, **drawing), None
 
     def _train(
         self,
@@ -247,7 +254,7 @@ class Learned:
 
             def draw(rng: np.random.Generator) -> tuple[IntArray, Tasks]:
                 drawn = rng.choice(users, min(c.outer.batch_size, len(users)), replace=False)
-                episodes = draw_episodes(
+                episodes, kind = self._episodes(
                     evidence,
                     drawn,
                     rng,
@@ -257,7 +264,6 @@ class Learned:
                     dislike_share=c.dislike_share,
                     features=features,
                 )
-                episodes, kind = self._kinds(episodes, rng)
                 return drawn, ranking_tasks(episodes, c.dislike, rng, most=c.query_items, kind=kind)
 
             def step(rng: np.random.Generator) -> float:
@@ -302,6 +308,9 @@ class Learned:
                 resume=None if checkpoint is None else checkpoint.stored(self.learner),
                 on_check=None if checkpoint is None else partial(checkpoint.store, self.learner),
             )
+            if exams:  # of the weights that were kept; a resumed training saw only the last checks
+                self.quality = {}
+                validate()
             return self._export(meta)
 
     def _export(self, meta: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
@@ -338,7 +347,19 @@ class MAMLConfig(LearnedConfig):
         adapt: the inner loop.
     """
 
-    adapt: InnerConfig = InnerConfig()
+    adapt: InnerConfig = InnerConfig(inner_steps=5, inner_lr=0.3)
+
+
+class FOMAMLConfig(MAMLConfig):
+    """Settings of FOMAML."""
+
+    adapt: InnerConfig = InnerConfig(inner_steps=3, inner_lr=1.0)
+
+
+class MetaSGDConfig(MAMLConfig):
+    """Settings of Meta-SGD."""
+
+    adapt: InnerConfig = InnerConfig(inner_steps=1, inner_lr=0.5)
 
 
 class MAML(_Descending):
@@ -352,7 +373,7 @@ class FOMAML(_Descending):
     """MAML of first order."""
 
     learner: ClassVar[str] = "fomaml"
-    config_type: ClassVar[type[Config]] = MAMLConfig
+    config_type: ClassVar[type[Config]] = FOMAMLConfig
 
 
 class Reptile(_Descending):
@@ -374,7 +395,7 @@ class MetaSGD(_Descending):
     """MAML with learned step sizes."""
 
     learner: ClassVar[str] = "meta-sgd"
-    config_type: ClassVar[type[Config]] = MAMLConfig
+    config_type: ClassVar[type[Config]] = MetaSGDConfig
     moved: ClassVar[tuple[str, ...]] = ()
 
 
@@ -386,8 +407,13 @@ class FOMASettings(LearnedConfig):
         meeting_share: share of the episodes that predict what a user meets, liked or not.
     """
 
-    adapt: FOMAConfig = FOMAConfig(kinds=2)
+    adapt: FOMAConfig = FOMAConfig(inner_steps=3, inner_lr=0.5, kinds=2)
     meeting_share: float = Field(0.3, ge=0, lt=1)
+
+    @field_validator("adapt")
+    @classmethod
+    def _two_kinds(cls, adapt: FOMAConfig) -> FOMAConfig:
+        return adapt.model_copy(update={"kinds": 2})
 
 
 class FOMA(_Descending):
@@ -396,6 +422,28 @@ class FOMA(_Descending):
     learner: ClassVar[str] = "foma"
     config_type: ClassVar[type[Config]] = FOMASettings
     moved: ClassVar[tuple[str, ...]] = ()
+
+    def _episodes(
+        self,
+        evidence: sp.csr_array,
+        users: IntArray,
+        rng: np.random.Generator,
+        **drawing: Any,  # noqa: ANN401  (what `draw_episodes` takes)
+    ) -> tuple[Episodes, IntArray | None]:
+        """Return episodes of likes (kind 0), and for some users of whatever they met (kind 1)."""
+        n_met = round(self.config.meeting_share * len(users))
+        if not n_met or not (evidence.data < 0).any():
+            return super()._episodes(evidence, users, rng, **drawing)
+        liking, meeting = users[:-n_met], users[-n_met:]
+        met = evidence[meeting]
+        met.data = np.ones_like(met.data)
+        known = drawing.pop("features")
+        own = None if known is None else known[meeting]
+        episodes = concatenated(
+            draw_episodes(evidence, liking, rng, features=known, **drawing),
+            draw_episodes(met, np.arange(n_met), rng, features=own, **drawing),
+        )
+        return episodes, np.repeat([0, 1], [len(liking), n_met])
 
 
 class AmortisedSettings(LearnedConfig):
@@ -406,6 +454,7 @@ class AmortisedSettings(LearnedConfig):
     """
 
     adapt: AmortisedConfig = AmortisedConfig()
+    outer: OuterConfig = _OUTER.model_copy(update={"outer_lr": 5e-3})
 
 
 class Amortised(Learned):
@@ -430,6 +479,7 @@ class ClosedFormSettings(LearnedConfig):
     """
 
     adapt: ClosedFormConfig = ClosedFormConfig()
+    outer: OuterConfig = _OUTER.model_copy(update={"weight_decay": 0.1})
 
 
 class ClosedForm(Learned):

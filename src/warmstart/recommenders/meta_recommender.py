@@ -73,6 +73,8 @@ class MetaRecommender:
         if len(users) != len(items):
             raise DataError(f"{len(users)} users and {len(items)} lists of items; give one each")
         self._known = dict(zip(map(_plain, users), items, strict=True))
+        if len(self._known) < len(users):
+            raise DataError("a user occurs twice; give each of them once, with all of their items")
         rows = [(str(user), int(item)) for user, own in self._known.items() for item in own]
         if not rows:
             raise DataError("no user has any item; there is nothing to learn from")
@@ -101,6 +103,7 @@ class MetaRecommender:
         own = [self._known.get(u, np.zeros(0, np.int64)) for u in users]
         if history is not None:
             own = self._items(history)
+        own = [np.unique(items) for items in own]  # as in training, repeated items are one event
         widths = {len(items) for items in asked}
         if not len(users) == len(asked) == len(own) or len(widths) > 1:
             raise DataError(
@@ -115,13 +118,16 @@ class MetaRecommender:
             np.ones(len(events), np.float32),
         )
         scores: FloatArray = served.method.score(histories)
-        return np.take_along_axis(scores, place[np.array(asked).reshape(len(users), -1)], axis=1)
+        wanted = np.array(asked, np.int64).reshape(len(users), max(widths, default=0))
+        return np.take_along_axis(scores, place[wanted], axis=1)
 
     def _items(self, lists: Items) -> list[npt.NDArray[np.int64]]:
         found = []
         for row, items in enumerate(lists):
-            own = np.asarray(list(items), np.int64)
-            own = own[own >= 0]
+            own = np.asarray(list(items) or [-1])
+            if own.dtype.kind not in "iu":
+                raise DataError(f"row {row} holds {own.tolist()}; give items as whole numbers")
+            own = own[own >= 0].astype(np.int64)
             if len(own) and own.max() >= self.num_items:
                 raise DataError(
                     f"row {row} holds the item {own.max()}; the catalogue ends at "

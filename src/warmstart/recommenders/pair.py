@@ -55,15 +55,15 @@ class PairConfig(Config):
     adapt: dict[str, Any] = Field(default_factory=dict)
     block: Literal["all", "head"] = "all"
     target: Literal["rating", "click"] | None = None
-    embedding_dim: int = Field(16, ge=1)
+    embedding_dim: int = Field(48, ge=1)
     hidden: tuple[int, ...] = (64, 64)
-    max_shots: int = Field(20, ge=1)
+    max_shots: int = Field(40, ge=1)
     query_pairs: int = Field(20, ge=1)
     negatives: float = Field(1.0, gt=0)
     shrinkage: float = Field(5.0, ge=0)
     weakness: float = Field(5.0, ge=0)
     validation_fraction: float = Field(0.05, gt=0, lt=1)
-    outer: OuterConfig = OuterConfig(epochs=30, batch_size=64, outer_lr=3e-3, weight_decay=0.3)
+    outer: OuterConfig = OuterConfig(epochs=30, batch_size=64, outer_lr=3e-3, weight_decay=10.0)
 
 
 class Pair:

@@ -35,6 +35,7 @@ class PairKind:
         negatives: pairs drawn evenly that join each support and query with the label 0, as a
             share of their own pairs: for clicks, where only what happened is known.
         binary: whether labels are 0 or 1, and predictions logits.
+        weight: how much the tasks of this kind count among others.
     """
 
     labels: sp.csr_array
@@ -42,6 +43,7 @@ class PairKind:
     number: int = 0
     negatives: float = 0.0
     binary: bool = False
+    weight: float = 1.0
 
 
 def draw_pair_tasks(
@@ -139,8 +141,13 @@ def pair_examples(
     return Examples.of(inputs, torch.from_numpy(labels), torch.from_numpy(mask), kinds)
 
 
-def together(batches: Sequence[Tasks]) -> Tasks:
-    """Return the tasks of several batches as one; every kind has the same say."""
+def together(batches: Sequence[Tasks], weights: Sequence[float]) -> Tasks:
+    """Return the tasks of several batches as one.
+
+    Args:
+        batches: one of each kind.
+        weights: how much each counts.
+    """
 
     def joined(parts: list[Examples]) -> Examples:
         widths = [p.labels.shape[1] for p in parts]
@@ -163,7 +170,7 @@ def together(batches: Sequence[Tasks]) -> Tasks:
     return Tasks(
         joined([b.support for b in batches]),
         joined([b.query for b in batches]),
-        torch.cat([b.weight for b in batches]) / len(batches),
+        torch.cat([b.weight * w / sum(weights) for b, w in zip(batches, weights, strict=True)]),
     )
 
 

@@ -60,7 +60,7 @@ class PairTraining:
 
     Attributes:
         block: which parameters gradient learners move, "all" or "head".
-        embedding_dim: width of the vectors of ids.
+        embedding_dim: width of the vectors of ids, for each kind of users' tasks.
         hidden: widths of the hidden layers.
         max_shots: most pairs in a support.
         query_pairs: most pairs in a query.
@@ -147,7 +147,8 @@ def train_pairs(
                 rng.choice(trained[i], min(how.outer.batch_size, len(trained[i])), replace=False)
                 for i in able
             ]
-            tasks = together([tasks_of(i, who, rng) for i, who in zip(able, drawn, strict=True)])
+            batches = [tasks_of(i, who, rng) for i, who in zip(able, drawn, strict=True)]
+            tasks = together(batches, [kinds[i].weight for i in able])
             called = [(kinds[i].who, int(w)) for i, who in zip(able, drawn, strict=True)
                       for w in who]  # fmt: skip
             values = {n: p.detach() for n, p in meta.items()}
@@ -224,10 +225,11 @@ def _tables(
 ) -> Arrays:
     """Return where the network's tables start: offsets by means, vectors by truncated SVD.
 
-    Every kind of users' tasks has its share of the dimensions.
+    The dimensions of each kind of users' tasks stand side by side.
     """
     dim, sizes = how.embedding_dim, (users.size, items.size)
-    vectors = [rng.normal(0, 0.03, (n + 1, dim)).astype(np.float32) for n in sizes]
+    width = dim * sum(kind.who == "user" for kind in kinds)
+    vectors = [rng.normal(0, 0.03, (n + 1, width)).astype(np.float32) for n in sizes]
     offsets = [np.zeros((len(kinds), n + 1), np.float32) for n in sizes]
     of_users = [i for i, kind in enumerate(kinds) if kind.who == "user"]
     for i, kind in enumerate(kinds):
@@ -235,7 +237,7 @@ def _tables(
         offsets[side][i, 1:] = _offset(labels, kind, how.shrinkage)
         if kind.who != "user":
             continue
-        share = np.array_split(np.arange(dim), len(of_users))[of_users.index(i)]
+        share = np.arange(dim) + dim * of_users.index(i)
         left = labels.astype(np.float64)
         left.data = left.data - (0 if kind.binary else offsets[1][i, 1 + left.indices])
         rank = min(len(share), min(left.shape) - 1)

@@ -1,0 +1,209 @@
+"""The tables of `docs/learners.md` and `docs/foma.md`, from the results beside this file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from warmstart.evaluation import Report
+
+RESULTS = Path(__file__).parent / "results"
+SCENARIOS = ("user-cold", "item-cold", "both-cold", "new-items")
+_NOTHING = "No result is committed yet; `python -m benchmarks.learners.{0}` adds one."
+
+
+def newest(experiment: str, dataset: str | None = None) -> tuple[str, dict[str, Any]] | None:
+    """Return (file stem, record) of the newest result of an experiment."""
+    found: tuple[str, dict[str, Any]] | None = None
+    for path in sorted(RESULTS.glob("*.json")):
+        record = json.loads(path.read_text("utf8"))
+        if record["experiment"] != experiment or dataset not in (None, record["dataset"]):
+            continue
+        if found is None or record["date"] > found[1]["date"]:
+            found = path.stem, record
+    return found
+
+
+def compare_tables(dataset: str, line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return one table for each scenario: nDCG@10 by shots, and what it costs."""
+    parts = []
+    for scenario in SCENARIOS:
+        name = f"{dataset}-{scenario}"
+        known = newest(name)
+        if known is None:
+            continue
+        report = Report.read(RESULTS / f"{known[0]}.json")
+        run, shots = report.run, report.shots
+        methods = [m for m in report.methods if "(" not in m]
+        best = {k: max(report.value(m, k) for m in methods) for k in shots}
+        lines = [line([scenario, *map(str, shots), "fit s", "µs adapt", "µs rank"])]
+        lines.append(line([":--", *("--:" for _ in range(len(shots) + 3))]))
+        for method in report.methods:
+            cells = []
+            for k in shots:
+                row = report.row(method, k)
+                if row is None:
+                    cells.append("–")
+                    continue
+                mean = short(row.mean)
+                mean = f"**{mean}**" if method in methods and row.mean >= best[k] else mean
+                half = short(((row.ci_high or 0) - (row.ci_low or 0)) / 2)
+                cells.append(f"{mean} ± {half}")
+            spent = run["timings"].get(method)
+            costs = ["–"] * 3 if spent is None else [
+                f"{spent['fit_seconds']:.0f}", f"{spent['us_per_adaptation']:.0f}",
+                f"{spent['us_per_ranked_user']:.0f}",
+            ]  # fmt: skip
+            lines.append(line([method, *cells, *costs]))
+        tasks = max(row.tasks for row in report.rows if row.split == "all")
+        about = (
+            f"*{run['title']}*: {run['note']} {len(run['seeds'])} splits (seeds "
+            f"{', '.join(map(str, run['seeds']))}), {tasks:,} tasks. {_lead(run)} "
+            f"`benchmarks/learners/results/{known[0]}.json`, commit `{run['commit'][:12]}`."
+        )
+        parts.append("\n".join([*lines, "", about]))
+    return "\n\n".join(parts) or _NOTHING.format(f"compare {dataset}-user-cold")
+
+
+def _lead(run: dict[str, Any]) -> str:
+    """Say how the first method stands against the best of the others."""
+    said = [
+        f"{r['difference']:+.3f} ({r['best']}, p {r['p_holm']:.3f}) at {r['shots']}"
+        for r in run.get("significance", [])
+        if r["metric"] == "nDCG@10"
+    ]
+    first = run["config"]["methods"][0]
+    return f"{first} against the best other: {'; '.join(said)} shots." if said else ""
+
+
+def rated_tables(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return the legacy protocol: nDCG@5 and MRR of ten rated items."""
+    parts = []
+    for dataset in ("ml-1m", "ml-100k"):
+        known = newest("rated", dataset)
+        if known is None:
+            continue
+        stem, record = known
+        shots = record["config"]["shots"]
+        of = {(r["method"], r["shots"], r["metric"]): r for r in record["rows"]}
+        methods = list(dict.fromkeys(r["method"] for r in record["rows"]))
+        most = max(shots)
+        lines = [line([f"{dataset}, nDCG@5 at … ratings", *map(str, shots), f"MRR at {most}",
+                       f"minus maml at {most}", "fit s"])]  # fmt: skip
+        lines.append(line([":--", *("--:" for _ in range(len(shots) + 3))]))
+        for method in methods:
+            cells = []
+            for k in shots:
+                r = of[method, k, "nDCG@5"]
+                star = "\\*" if r.get("p_holm", 1) < 0.05 else ""
+                sign = "" if not star or r["minus_item_mean"][0] > 0 else "−"
+                half = short((r["ci_high"] - r["ci_low"]) / 2)
+                cells.append(f"{short(r['mean'])}{sign}{star} ± {half}")
+            r = of[method, most, "nDCG@5"]
+            mean, low, high = r["minus_maml"]
+            cells += [
+                short(of[method, most, "MRR"]["mean"]),
+                f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]",
+            ]
+            lines.append(line([method, *cells, f"{record['costs'][method]['fit_seconds']:.0f}"]))
+        tasks = max(r["tasks"] for r in record["rows"])
+        parts.append("\n".join([*lines, "", (
+            f"{record['protocol']}; {len(record['seeds'])} splits, {tasks:,} tasks. `*`: "
+            f"unlike the item mean, paired permutation, Holm, p < .05 (`−`: below it). "
+            f"`benchmarks/learners/results/{stem}.json`, commit `{record['commit'][:12]}`."
+        )]))  # fmt: skip
+    return "\n\n".join(parts) or _NOTHING.format("rated ml-100k")
+
+
+def behaviours_tables(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return what training on several behaviours at once does to each of them."""
+    parts = []
+    for dataset in ("ml-1m", "ml-100k"):
+        known = newest("behaviours", dataset)
+        if known is None:
+            continue
+        stem, record = known
+        of = {(r["variant"], r["behaviour"], r["shots"]): r for r in record["rows"]}
+        variants = [v for v in dict.fromkeys(r["variant"] for r in record["rows"]) if v != "alone"]
+        head = [f"{dataset}, loss", "shots", "alone"]
+        lines = [line([*head, *(f"{v}: difference" for v in variants)])]
+        lines.append(line([":--", "--:", "--:", *("--:" for _ in variants)]))
+        for name in dict.fromkeys(r["behaviour"] for r in record["rows"]):
+            for k in record["config"]["shots"]:
+                cells = [short(of["alone", name, k]["loss"])]
+                for variant in variants:
+                    r = of[variant, name, k]
+                    star = "\\*" if r["p_holm"] < 0.05 else ""
+                    cells.append(
+                        f"{r['difference']:+.4f}{star} [{r['ci_low']:+.4f}, {r['ci_high']:+.4f}]"
+                    )
+                lines.append(line([name, str(k), *cells]))
+        tasks = max(r["tasks"] for r in record["rows"])
+        parts.append("\n".join([*lines, "", (
+            f"{record['protocol']}; {len(record['seeds'])} splits, up to {tasks:,} users; "
+            f"below zero is better; 95 % interval, `*` p < .05 (paired permutation, Holm). "
+            f"`benchmarks/learners/results/{stem}.json`, commit `{record['commit'][:12]}`."
+        )]))  # fmt: skip
+    return "\n\n".join(parts) or _NOTHING.format("behaviours ml-100k")
+
+
+def cost_tables(line: Callable[[Iterable[str]], str]) -> str:
+    """Return the time of a meta-step, of an adaptation, and the memory of MAML."""
+    known = newest("cost")
+    if known is None:
+        return _NOTHING.format("cost")
+    stem, record = known
+    first = [line(["one meta-step", "ms", "times faster than looped MAML"])]
+    first.append(line([":--", "--:", "--:"]))
+    for r in record["meta_steps"]:
+        first.append(line([r["learner"], f"{r['ms']:.1f}", f"{r['times_faster']:.1f}"]))
+    columns = [(u, k) for u in (1, 1024) for k in (1, 5, 20)]
+    second = [line(["µs per user", *(f"{u:,} × {k} events" for u, k in columns)])]
+    second.append(line([":--", *("--:" for _ in columns)]))
+    of = {(r["learner"], r["users"], r["shots"]): r["us_per_user"] for r in record["adaptations"]}
+    for name in dict.fromkeys(r["learner"] for r in record["adaptations"]):
+        second.append(line([name, *(f"{of[name, u, k]:,.1f}" for u, k in columns)]))
+    memory = record["memory"]
+    about = (
+        f"{record['protocol']}; {record['threads']} threads. Second-order MAML over MovieLens-1M: "
+        f"{memory['fit_seconds']:.0f} s, at most {memory['peak_gb']:.2f} GB. "
+        f"`benchmarks/learners/results/{stem}.json`, commit `{record['commit'][:12]}`."
+    )
+    return "\n".join([*first, "", *second, "", about])
+
+
+def search_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return every setting that was tried, with its mean nDCG@10 on validation users."""
+    records = [json.loads(p.read_text("utf8")) for p in sorted(RESULTS.glob("search-*.json"))]
+    if not records:
+        return _NOTHING.format("search")
+    tried: dict[str, list[dict[str, Any]]] = {}
+    for record in records:  # a later search of a learner replaces an earlier one
+        tried |= {
+            name: [c for c in record["candidates"] if c["learner"] == name]
+            for name in {c["learner"] for c in record["candidates"]}
+        }
+    lines = [
+        line(["learner", "settings", "mean nDCG@10", "fit s"]),
+        line([":--", ":--", "--:", "--:"]),
+    ]
+    for name in sorted(tried):
+        best = max(c["mean"] for c in tried[name])
+        for c in tried[name]:
+            mean = f"**{short(c['mean'])}**" if c["mean"] == best else short(c["mean"])
+            lines.append(
+                line([name, f"`{_spelled(c['settings'])}`", mean, f"{c['fit_seconds']:.0f}"])
+            )
+    return "\n".join(lines)
+
+
+def _spelled(settings: dict[str, Any], prefix: str = "") -> str:
+    said = []
+    for name, value in settings.items():
+        if isinstance(value, dict):
+            said.append(_spelled(value, f"{prefix}{name}."))
+        else:
+            said.append(f"{prefix}{name}={value:g}")
+    return " ".join(said)
