@@ -3,8 +3,9 @@
     u' = u + U f      v' = v + V g      x = [u, v, U f, V g]
     z  = [relu-MLP(x), u' ⊙ v', v', u', 1]             prediction = z · w + offset
 
-u and v are vectors of ids; index 0 is the stranger: somebody or something that training has not
-met. f and g are features. The offset is what is said of the item (and, in tasks of items, of the
+u and v are vectors of ids; index 0 is the stranger: the user or item whose task it is. A negative
+index is somebody else whom training has not met: known by features alone, and with the stranger's
+vector. f and g are features. The offset is what is said of the item (and, in tasks of items, of the
 user) before any adaptation, such as its mean rating. A task moves the head w, or the network and
 the stranger's vector as well; the tables of the known stay.
 
@@ -81,8 +82,9 @@ class PairScorer(nn.Module):
         """Return the prediction of each pair.
 
         Args:
-            users: 1 + index of the user; 0 for the stranger.
-            items: 1 + index of the item; 0 for the stranger.
+            users: 1 + index of the user; 0 for the stranger; -(1 + index) of a user whom training
+                has not met.
+            items: 1 + index of the item; likewise.
             known_user: features of the stranger, if it is a user.
             known_item: features of the stranger, if it is an item.
             kind: which offset counts.
@@ -99,18 +101,22 @@ class PairScorer(nn.Module):
         kind: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "examples dim"], Float[Tensor, " examples"]]:
         """Return the features that the head weighs, and what is added to their sum."""
-        new_user, new_item = (users == 0)[:, None], (items == 0)[:, None]
-        told_user = torch.where(new_user, known_user, self.user_features[users]) @ self.user_map
-        told_item = torch.where(new_item, known_item, self.item_features[items]) @ self.item_map
-        u = torch.where(new_user, self.stranger_user, self.users[users])
-        v = torch.where(new_item, self.stranger_item, self.items[items])
+        user, item = users.abs(), items.abs()
+        new_user, new_item = (users <= 0)[:, None], (items <= 0)[:, None]
+        known_users = torch.where((user == 0)[:, None], known_user, self.user_features[user])
+        known_items = torch.where((item == 0)[:, None], known_item, self.item_features[item])
+        told_user, told_item = known_users @ self.user_map, known_items @ self.item_map
+        u = torch.where(new_user, self.stranger_user, self.users[user])
+        v = torch.where(new_item, self.stranger_item, self.items[item])
         h = torch.cat([u, v, told_user, told_item], dim=1)
         for layer in self.body:
             h = torch.relu(layer(h))
         u, v = u + told_user, v + told_item
         z = torch.cat([h, u * v, v, u, torch.ones(len(users), 1)], dim=1)
         kinds = kind.expand(users.shape)
-        return z, self.user_offset[kinds, users] + self.item_offset[kinds, items]
+        said_user = torch.where(users <= 0, 0.0, self.user_offset[kinds, user])
+        said_item = torch.where(items <= 0, 0.0, self.item_offset[kinds, item])
+        return z, said_user + said_item
 
     def codes(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -15,8 +17,8 @@ from warmstart.recommenders.adapting import evidence_of
 
 
 def padded(
-    indptr: IntArray, values: npt.NDArray[np.generic], width: int | None = None
-) -> tuple[npt.NDArray[np.generic], npt.NDArray[np.bool_]]:
+    indptr: IntArray, values: npt.NDArray[Any], width: int | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.bool_]]:
     """Return (rows, width) ragged rows filled up with zeros, and where they are real.
 
     Example:

@@ -165,24 +165,28 @@ class Behaviours:
         """
         import torch
 
+        from warmstart.recommenders import pair_training
         from warmstart.recommenders.batches import padded
         from warmstart.recommenders.pair_tasks import known_features, pair_examples
-        from warmstart.recommenders.pair_training import pair_problem, served
 
         if behaviour not in self.names:
             raise ConfigError(f"no behaviour is called {behaviour!r}; there are: "
                               f"{', '.join(self.names)}")  # fmt: skip
         kinds = self._kinds({n: sp.csr_array((0, 0)) for n in self.names})
         kind = kinds[self.names.index(behaviour)]
-        problem, meta = pair_problem(self.arrays, kinds, self._training()), served(self.arrays)
+        problem, meta = (
+            pair_training.pair_problem(self.arrays, kinds, self._training()),
+            pair_training.served(self.arrays),
+        )
         problem.model.eval()
         shots = np.array([len(i) for i in items])
         indptr = np.concatenate([[0], np.cumsum(shots)])
-        others, mask = padded(indptr, 1 + np.concatenate([*items, []]).astype(np.int64))
+        shown = np.concatenate([*items, []]).astype(np.int64)
+        others, mask = padded(indptr, pair_training.asked(self.arrays, shown))
         said, _ = padded(indptr, np.concatenate([*labels, []]).astype(np.float32))
         known = known_features(user_features, np.arange(len(shots)), self._widths[0])
         support = pair_examples(others, said, mask, known, self._widths[1], kind)
-        asked = 1 + np.asarray(asked, np.int64)
+        asked = pair_training.asked(self.arrays, np.asarray(asked, np.int64))
         query = pair_examples(
             asked, np.zeros(asked.shape, np.float32), np.ones(asked.shape, bool), known,
             self._widths[1], kind,

@@ -167,22 +167,24 @@ class Pair:
         import torch
 
         from warmstart.meta.learner import Examples
+        from warmstart.recommenders.pair_training import asked
 
         n_items = self.arrays["item_offset"].shape[1] - 1
         out = np.empty((len(histories), n_items), np.float32)
-        size = max(1, _ROOM // max(1, n_items))
+        items, size = asked(self.arrays, np.arange(n_items)), max(1, _ROOM // max(1, n_items))
         with torch.no_grad():
             for start in range(0, len(histories), size):
                 users = np.arange(start, min(start + size, len(histories)))
                 adapted, inputs = self._adapt(histories.take(users))
-                everything = torch.arange(1, n_items + 1).expand(len(users), n_items)
-                asked = (torch.zeros_like(everything), everything, *inputs[2:])
-                examples = Examples.of(asked, torch.zeros(len(users), n_items))
+                everything = torch.from_numpy(items).expand(len(users), n_items)
+                pairs = (torch.zeros_like(everything), everything, *inputs[2:])
+                examples = Examples.of(pairs, torch.zeros(len(users), n_items))
                 out[users] = problem.predict(meta, adapted, examples).numpy()
         return out
 
     def _adapt(self, histories: Histories) -> Any:  # noqa: ANN401  (Params, inputs)
         from warmstart.recommenders.pair_tasks import pair_support
+        from warmstart.recommenders.pair_training import asked
 
         learner, problem, meta = self._served
         labels = histories.values - np.float32(self.about["centre"])
@@ -194,7 +196,8 @@ class Pair:
         elif histories.features is None:
             histories = replace(histories, features=sp.csr_array((len(histories), n)))
         kind = self._kind(sp.csr_array((0, len(self.arrays["items"]) - 1)))
-        support = pair_support(histories, labels, kind, self.about["n_item_features"])
+        others = asked(self.arrays, histories.items.astype(np.int64))
+        support = pair_support(histories, others, labels, kind, self.about["n_item_features"])
         return learner.adapt(problem, meta, support), support.inputs
 
     def state(self) -> State:

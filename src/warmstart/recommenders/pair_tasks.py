@@ -56,6 +56,7 @@ def draw_pair_tasks(
     max_shots: int,
     query_pairs: int,
     shots: int | None = None,
+    id_dropout: float = 0.0,
 ) -> Tasks:
     """Cut the pairs of each of `who` into a random support and a query.
 
@@ -68,6 +69,8 @@ def draw_pair_tasks(
         max_shots: most pairs in a support; how many is drawn evenly from 0 on.
         query_pairs: most pairs in a query.
         shots: pairs in every support, where not drawn.
+        id_dropout: share of the pairs whose other side is taken as never met, known by features
+            alone, so that such pairs can be asked about.
     """
     rows = kind.labels[who]
     counts = np.diff(rows.indptr)
@@ -86,6 +89,7 @@ def draw_pair_tasks(
         labels, _ = padded(indptr, label[chosen], size)
         if kind.negatives:
             items, labels, mask = _with_negatives(items, labels, mask, kind, rng)
+        items = np.where(rng.random(items.shape) < id_dropout, -items, items)
         return pair_examples(items, labels, mask, features, n_other_features, kind)
 
     support = examples(first, max_shots)
@@ -95,6 +99,7 @@ def draw_pair_tasks(
 
 def pair_support(
     histories: Histories,
+    others: Array,
     labels: Array,
     kind: PairKind,
     n_other_features: int,
@@ -103,11 +108,12 @@ def pair_support(
 
     Args:
         histories: of the users.
+        others: (events,) 1 + index of the item of each event, negative where nobody met it.
         labels: (events,) what each event says.
         kind: which kind of task.
         n_other_features: how many features an item has.
     """
-    items, mask = padded(histories.indptr, 1 + histories.items.astype(np.int64))
+    items, mask = padded(histories.indptr, others)
     found, _ = padded(histories.indptr, labels.astype(np.float32))
     features = known_features(histories.features, np.arange(len(histories)))
     return pair_examples(items, found, mask, features, n_other_features, kind)
@@ -124,7 +130,8 @@ def pair_examples(
     """Return padded pairs of strangers as what a `PairScorer` takes.
 
     Args:
-        others: (tasks, pairs) 1 + index of the known side of each pair.
+        others: (tasks, pairs) 1 + index of the other side of each pair, negative where training
+            has not met it.
         labels: (tasks, pairs).
         mask: (tasks, pairs) which are real.
         known: (tasks, features) of the stranger.

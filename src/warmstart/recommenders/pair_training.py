@@ -26,7 +26,9 @@ from warmstart.recommenders.pair_tasks import PairKind, draw_pair_tasks, togethe
 
 Arrays = dict[str, npt.NDArray[Any]]
 _TABLES = ("user_features", "item_features", "user_offset", "item_offset", "users", "items")
+_FIXED = ("user_features", "item_features", "met")
 _EXAM_SHOTS = (1, 5, 20)
+_ID_DROPOUT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,12 @@ def train_pairs(
         if not able:
             return _export(meta, arrays)
 
-        def tasks_of(i: int, who: IntArray, rng: np.random.Generator, **more: int) -> Tasks:
+        def tasks_of(
+            i: int,
+            who: IntArray,
+            rng: np.random.Generator,
+            **more: Any,  # noqa: ANN401  (what `draw_pair_tasks` takes)
+        ) -> Tasks:
             own, other = (users, items) if kinds[i].who == "user" else (items, users)
             return draw_pair_tasks(
                 kinds[i],
@@ -147,7 +154,10 @@ def train_pairs(
                 rng.choice(trained[i], min(how.outer.batch_size, len(trained[i])), replace=False)
                 for i in able
             ]
-            batches = [tasks_of(i, who, rng) for i, who in zip(able, drawn, strict=True)]
+            batches = [
+                tasks_of(i, who, rng, id_dropout=_ID_DROPOUT)
+                for i, who in zip(able, drawn, strict=True)
+            ]
             tasks = together(batches, [kinds[i].weight for i in able])
             called = [(kinds[i].who, int(w)) for i, who in zip(able, drawn, strict=True)
                       for w in who]  # fmt: skip
@@ -197,12 +207,15 @@ def mean_loss(learner: Learner, problem: Problem, meta: Params, tasks: Tasks) ->
     return float(problem.losses(meta, adapted, tasks.query).detach().mean())
 
 
+def asked(arrays: Arrays, items: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the indices by which a `PairScorer` knows items: negative where nobody met them."""
+    return np.where(arrays["met"][items], 1 + items, -1 - items).astype(np.int64)
+
+
 def served(arrays: Arrays) -> Params:
     """Return the meta-parameters among the arrays."""
     return {
-        n: torch.from_numpy(np.array(a, np.float32))
-        for n, a in arrays.items()
-        if n not in ("user_features", "item_features")
+        n: torch.from_numpy(np.array(a, np.float32)) for n, a in arrays.items() if n not in _FIXED
     }
 
 
@@ -247,7 +260,11 @@ def _tables(
         scale, columns = np.sqrt(len(trained[i])), share[:rank]
         vectors[0][np.ix_(1 + trained[i], columns)] += (u * scale).astype(np.float32)
         vectors[1][1:, columns] += (vt.T * (s / scale)).astype(np.float32)
+    met = np.zeros(items.size, bool)
+    for kind in kinds:
+        met[kind.labels.indices if kind.who == "user" else np.diff(kind.labels.indptr) > 0] = True
     return {
+        "met": met,
         "users": vectors[0],
         "items": vectors[1],
         "user_features": users.table(),
@@ -277,5 +294,5 @@ def _values(meta: Mapping[str, Tensor]) -> Params:
 
 
 def _export(meta: Mapping[str, Tensor], arrays: Arrays) -> Arrays:
-    fixed = {n: arrays[n] for n in ("user_features", "item_features")}
+    fixed = {n: arrays[n] for n in _FIXED}
     return fixed | {n: p.detach().numpy().copy() for n, p in meta.items()}
