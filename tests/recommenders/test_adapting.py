@@ -25,7 +25,7 @@ from warmstart.recommenders.adapting import (
     by_descent,
     evidence_of,
 )
-from warmstart.recommenders.batches import padded, ranking_support, ranking_tasks
+from warmstart.recommenders.batches import ItemSample, padded, ranking_support, ranking_tasks
 
 N_ITEMS, DIM, DISLIKE, SHRINKAGE = 23, 5, 0.3, 3.0
 INNER = {"inner_steps": 3, "inner_lr": 0.4}
@@ -266,3 +266,41 @@ def test_ragged_rows_are_filled_up():
     assert mask.sum(axis=1).tolist() == [2, 0, 3]
     assert padded(indptr, values)[0].shape == (3, 3)
     assert padded(np.zeros(3, int), values[:0])[0].shape == (2, 0)
+
+
+def sampled_problem():
+    torch.manual_seed(3)
+    model = QueryVectorScorer(torch.log_softmax(torch.randn(400), 0), embedding_dim=6)
+    likes = sp.csr_array((np.random.default_rng(0).random((30, 400)) < 0.06).astype(np.float32))
+    rng = np.random.default_rng(1)
+    episodes = draw_episodes(likes, np.arange(30), rng, max_shots=5)
+    return Problem.of(model, likelihood(2.0)), ranking_tasks(episodes, 0.3, rng, most=20)
+
+
+def test_a_sample_of_the_whole_catalogue_changes_no_gradient():
+    problem, tasks = sampled_problem()
+    learner, meta = FOMAML(), problem.parameters()
+    sample = ItemSample.draw(tasks, np.full(400, 1 / 400), 400, np.random.default_rng(0))
+    assert len(sample.items) == 400
+    losses, gradients = learner.gradients(problem, meta, tasks)
+    again, found = learner.gradients(problem, sample.tables(meta), sample.tasks(tasks))
+    torch.testing.assert_close(again, losses)
+    for name, gradient in sample.spread(found, meta).items():
+        torch.testing.assert_close(gradient, gradients[name])
+
+
+def test_samples_estimate_the_sum_over_the_catalogue_without_bias():
+    problem, tasks = sampled_problem()
+    meta, rng = problem.parameters(), np.random.default_rng(5)
+    every = np.concatenate([s.inputs[0][s.mask].numpy() for s in (tasks.support, tasks.query)])
+    outside = np.setdiff1d(np.arange(400), every)  # here only the even draw decides
+    share = np.bincount(every, minlength=400) / len(every)
+    sums = []
+    for _ in range(400):
+        sample = ItemSample.draw(tasks, share, 100, rng)
+        kept = np.isin(sample.items.numpy(), outside)
+        sums.append(float(torch.exp(sample.tables(meta)["bias"])[kept].sum()))
+    whole = float(torch.exp(meta["bias"])[outside].sum())
+    error = np.std(sums) / np.sqrt(len(sums))
+    assert abs(np.mean(sums) - whole) < 4 * error
+    assert error < 0.02 * whole

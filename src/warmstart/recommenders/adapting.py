@@ -16,6 +16,9 @@ import scipy.sparse as sp
 from warmstart.core.types import FloatArray, Histories
 
 Arrays = dict[str, npt.NDArray[Any]]
+PER_ITEM = ("items", "bias", "events")
+"""Arrays with one row for each item."""
+
 _MOST_SOLVED = 200  # events in one solve; of longer histories the last ones count
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,8 @@ from torch import Tensor
 
 from warmstart.core.types import Histories, IntArray
 from warmstart.meta.episodes import Episodes
-from warmstart.meta.learner import Examples, Tasks
-from warmstart.recommenders.adapting import evidence_of
+from warmstart.meta.learner import Examples, Params, Tasks
+from warmstart.recommenders.adapting import PER_ITEM, evidence_of
 
 
 def padded(
@@ -85,6 +86,69 @@ def ranking_tasks(
         Examples.of(inputs, labels, torch.from_numpy(mask), kinds),
         torch.from_numpy(weight),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSample:
+    """A part of a large catalogue, so that one step costs no more than a small one.
+
+    Its items are those of the tasks and others drawn evenly. The softmax over it stands for the
+    one over everything: a logit is raised by the log of how seldom its item is drawn.
+
+    Attributes:
+        items: (sample,) catalogue indices, ascending.
+        log_chance: (sample,) log of the chance that an item is in such a sample.
+        n_items: size of the catalogue.
+    """
+
+    items: Tensor
+    log_chance: Tensor
+    n_items: int
+
+    @classmethod
+    def draw(
+        cls, tasks: Tasks, share: npt.NDArray[np.floating], size: int, rng: np.random.Generator
+    ) -> ItemSample:
+        """Draw about `size` items beside those of the tasks.
+
+        Args:
+            tasks: whose supports and queries must be in it.
+            share: (items,) of the likes.
+            size: how many are drawn evenly.
+            rng: draws them.
+        """
+        sides, n_items = (tasks.support, tasks.query), len(share)
+        needed = [side.inputs[0][side.mask].numpy() for side in sides]
+        events = sum(map(len, needed))
+        even = size / n_items
+        drawn = np.flatnonzero(rng.random(n_items) < even)
+        items = np.unique(np.concatenate([drawn, *needed]))
+        missed = (1 - even) * np.exp(-events * share[items])
+        chance = np.log(np.maximum(1 - missed, 1e-9)).astype(np.float32)
+        return cls(torch.from_numpy(items), torch.from_numpy(chance), n_items)
+
+    def tables(self, meta: Params) -> Params:
+        """Return the meta-parameters with the rows of these items alone."""
+        out = {n: p[self.items] if n in PER_ITEM else p for n, p in meta.items()}
+        return out | {"bias": out["bias"] - self.log_chance}
+
+    def tasks(self, tasks: Tasks) -> Tasks:
+        """Return the tasks with items numbered by their place in the sample."""
+        place = torch.zeros(self.n_items, dtype=torch.long)
+        place[self.items] = torch.arange(len(self.items))
+
+        def moved(side: Examples) -> Examples:
+            items, known, seen, weight = side.inputs
+            return replace(side, inputs=(place[items], known, place[seen], weight))
+
+        return replace(tasks, support=moved(tasks.support), query=moved(tasks.query))
+
+    def spread(self, gradients: Params, meta: Params) -> Params:
+        """Return the gradients by all items; nothing for those outside the sample."""
+        whole = {n: torch.zeros_like(meta[n]) for n in PER_ITEM if n in gradients}
+        for name, gradient in whole.items():
+            gradient[self.items] = gradients[name]
+        return gradients | whole
 
 
 def _known(histories: Histories, n: int) -> Tensor:

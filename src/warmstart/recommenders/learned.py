@@ -30,6 +30,7 @@ from warmstart.meta.settings import (
     OuterConfig,
 )
 from warmstart.recommenders.adapting import (
+    PER_ITEM,
     Queries,
     by_amortisation,
     by_closed_form,
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from warmstart.meta.learner import Learner, Tasks
     from warmstart.recommenders.checkpoint import Checkpoint
 
-_PER_ITEM = ("items", "bias", "events")  # arrays with one row for each item
 _EXAM_SHOTS = (1, 3, 10, 20)
 # the defaults of every learner are those that benchmarks/learners/search.py chose on validation
 # users of MovieLens-1M, under one budget for all
@@ -157,7 +157,7 @@ class Learned:
         grown.quality, grown.content = self.quality, self.content
         n_old = len(self.arrays["bias"])
         grown.arrays = dict(self.arrays)
-        for name in _PER_ITEM:
+        for name in PER_ITEM:
             if name in self.arrays:
                 old = self.arrays[name]
                 least = old.min() if name == "bias" else 0
@@ -193,7 +193,7 @@ class Learned:
     def _borrow(self, new: IntArray, features: sp.csr_array) -> None:
         assert self.content is not None
         spread = partial(spread_by, self.content.lend(features), self.content.known, new)
-        for name in _PER_ITEM:
+        for name in PER_ITEM:
             if name in self.arrays:
                 self.arrays[name] = spread(self.arrays[name]).astype(np.float32)
 
@@ -226,7 +226,7 @@ class Learned:
             from warmstart.meta.losses import likelihood
             from warmstart.meta.outer import outer_loop
             from warmstart.models.query_vector import QueryVectorScorer
-            from warmstart.recommenders.batches import ranking_tasks
+            from warmstart.recommenders.batches import ItemSample, ranking_tasks
 
             learner: Learner = registry.lookup("learners", self.learner)(self.config.adapt)
         except ImportError as error:
@@ -270,7 +270,14 @@ class Learned:
                 model.train()
                 drawn, tasks = draw(rng)
                 values = {n: p.detach() for n, p in meta.items()}
-                losses, gradients = learner.gradients(problem, values, tasks)
+                if sampled:
+                    sample = ItemSample.draw(tasks, share, c.outer.sampled_items // 2, rng)
+                    losses, found = learner.gradients(
+                        problem, sample.tables(values), sample.tasks(tasks)
+                    )
+                    gradients = sample.spread(found, values)
+                else:
+                    losses, gradients = learner.gradients(problem, values, tasks)
                 check_finite(
                     losses, values, c.adapt, lambda task: f"of user {ids[int(drawn[task])]!r}"
                 )
@@ -278,6 +285,7 @@ class Learned:
                     meta[name].grad = gradient
                 return float((tasks.weight * losses).sum())
 
+            share, sampled = share / share.sum(), len(share) > c.outer.sampled_items
             exams = draw_exams(likes, held, features, _EXAM_SHOTS, seed, "learned")
 
             def validate() -> float:
