@@ -71,6 +71,20 @@ class WithUserBias(ItemMean):
         return scores + (sums / (histories.shots + 5))[:, None].astype(np.float32)
 
 
+class AskedOnly:
+    """A pair method that scores what is asked about, and leaves the rest of the catalogue at 0."""
+
+    def __init__(self, method: Pair, ratings: sp.csr_array) -> None:
+        self.method, self.ratings = method, ratings
+
+    def score(self, histories: Histories) -> FloatArray:
+        """Return (users, items) predictions."""
+        items = self.ratings.indices.reshape(len(histories), -1)
+        scores = np.zeros(self.ratings.shape, np.float32)
+        np.put_along_axis(scores, items, self.method.predict(histories, items), axis=1)
+        return scores
+
+
 def cold_users(data: Dataset, users: np.ndarray, config: RatedConfig, seed: int) -> Any:  # noqa: ANN401
     """Return who has enough ratings, their supports, and the ratings of ten other items."""
     rows = data.histories(users, order="random", seed=seed)
@@ -122,7 +136,7 @@ def run(dataset: str, config: RatedConfig, now: datetime) -> dict[str, Any]:
             for k in config.shots:
                 start = time.perf_counter()
                 marks = evaluate_rated(
-                    method,
+                    AskedOnly(method, ratings) if isinstance(method, Pair) else method,
                     support.first(k),
                     ratings,
                     ranker=top_k,
@@ -168,7 +182,7 @@ def run(dataset: str, config: RatedConfig, now: datetime) -> dict[str, Any]:
         "rows": rows_out,
         "costs": {
             n: {"fit_seconds": round(float(np.mean([f for f, _ in c])), 1),
-                "us_per_user_and_catalogue": round(float(np.mean([u for _, u in c])), 1)}
+                "us_per_user": round(float(np.mean([u for _, u in c])), 1)}
             for n, c in costs.items()
         },
         "failed": failed,
@@ -187,8 +201,8 @@ def main() -> int:
     chosen = parser.parse_args()
     for dataset in chosen.datasets:
         values: dict[str, Any] = {}
-        if dataset == "ml-1m":  # six times the users: half the epochs, and fewer splits
-            outer = {"epochs": 15, "batch_size": 64, "outer_lr": 3e-3, "weight_decay": 10.0}
+        if dataset == "ml-1m":  # six times the users: a third of the epochs, and fewer splits
+            outer = {"epochs": 10, "batch_size": 64, "outer_lr": 3e-3, "weight_decay": 10.0}
             values = {"test_fraction": 0.1, "splits": 3, "pair": {"outer": outer}}
         config = RatedConfig.parse(values | json.loads(chosen.settings))
         print(write(run(dataset, config, datetime.now(UTC)), chosen.out))

@@ -163,22 +163,36 @@ class Pair:
         Raises:
             MissingExtraError: torch is not installed.
         """
+        everything = np.arange(self.arrays["item_offset"].shape[1] - 1)
+        return self.predict(
+            histories, np.broadcast_to(everything, (len(histories), len(everything)))
+        )
+
+    def predict(self, histories: Histories, items: npt.NDArray[Any]) -> FloatArray:
+        """Return (users, pairs) predictions of some items for each user.
+
+        Args:
+            histories: the users.
+            items: (users, pairs) which items.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+        """
         _, problem, meta = self._served
         import torch
 
         from warmstart.meta.learner import Examples
         from warmstart.recommenders.pair_training import asked
 
-        n_items = self.arrays["item_offset"].shape[1] - 1
-        out = np.empty((len(histories), n_items), np.float32)
-        items, size = asked(self.arrays, np.arange(n_items)), max(1, _ROOM // max(1, n_items))
+        out = np.empty(items.shape, np.float32)
+        size = max(1, _ROOM // max(1, items.shape[1]))
         with torch.no_grad():
             for start in range(0, len(histories), size):
                 users = np.arange(start, min(start + size, len(histories)))
                 adapted, inputs = self._adapt(histories.take(users))
-                everything = torch.from_numpy(items).expand(len(users), n_items)
-                pairs = (torch.zeros_like(everything), everything, *inputs[2:])
-                examples = Examples.of(pairs, torch.zeros(len(users), n_items))
+                wanted = torch.from_numpy(asked(self.arrays, items[users]))
+                pairs = (torch.zeros_like(wanted), wanted, *inputs[2:])
+                examples = Examples.of(pairs, torch.zeros(wanted.shape))
                 out[users] = problem.predict(meta, adapted, examples).numpy()
         return out
 

@@ -328,7 +328,8 @@ def load(path: str | Path) -> Recommender:
 
 def learners() -> list[str]:
     """Return the names that `Recommender(learner=…)` knows: the default, then its relatives."""
-    return ["default", *(n for n in registry.names("methods") if n in registry.names("learners"))]
+    known = registry.names("learners")
+    return ["default", *(n for n in registry.names("methods") if n in known)]
 
 
 def with_learner(
