@@ -1,9 +1,10 @@
-"""The Python blocks of the README and the tutorial run as they stand, in the order of the page."""
+"""The Python blocks of the README and the pages run as they stand, in the order of the page."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -49,6 +50,35 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     given = set(zip(lists["user"], lists["item"], strict=True))
     assert not had & given
     assert set(lists["user"]) == set(names["data"].users.values.to_pylist())
+
+
+def test_the_articles_exercises_run_and_give_what_the_page_says(capsys):
+    page = ROOT / "docs" / "article.md"
+    names = run(page, page.read_text("utf8"))
+    lines = capsys.readouterr().out.splitlines()
+    losses = [float(line.split()[1]) for line in lines if line[:2] in ("0 ", "3 ", "6 ")]
+    assert len(losses) == 3
+    assert losses[2] < 0.7 * losses[0] > losses[1] > losses[2]
+    everybody = np.mean((names["truth"] - names["others"] @ [2.0, -1.0, 0.5]) ** 2)
+    assert losses[0] == pytest.approx(everybody, rel=0.25)
+    assert names["exact"].loss(*names["new"]) < 0.02
+    assert names["predicted_scores"].shape == (4, 4)
+    ann, bo, cy = names["scores"]
+    assert ann[0] - ann[1] > 1 < bo[1] - bo[0]
+    assert abs(cy[0] - cy[1]) < 1
+
+
+def test_the_articles_own_code_stops_where_the_page_says():
+    """The lines as they stand there, at the first step."""
+    row, label = np.ones((100, 10))[0], np.ones(100)[0]
+    with pytest.raises(TypeError, match=r"'numpy\.float64' object is not iterable"):
+        zip(row, label)  # noqa: B905
+    user_embedding, item_embeddings, user = np.ones((1, 4)), np.ones((4, 4)), 0
+    predicted_scores = np.dot(user_embedding, item_embeddings)
+    grads = 2 * (predicted_scores - user) * item_embeddings
+    assert grads.shape == (4, 4)
+    with pytest.raises(ValueError, match=r"shape \(1,4\) doesn't match .* \(4,4\)"):
+        user_embedding -= 0.01 * grads
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

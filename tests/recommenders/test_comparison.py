@@ -132,6 +132,21 @@ def test_takes_methods_that_were_fitted_before(data):
         run_comparison(data, config, fitted={"default": mine})
 
 
+def test_new_items_are_compared_by_the_roles_exchanged(data):
+    """A task is an item, its support the first users who liked it."""
+    methods = ("itemknn", "closed-form", "popularity", "random")
+    config = CompareConfig(methods=methods, tasks_of="items", shots=(5,), splits=1, tune="no")
+    report = run_comparison(data, config)
+    assert report.run["config"]["tasks_of"] == "items"
+    assert report.run["dataset"] == "synthetic, roles exchanged"
+    for method in ("closed-form", "itemknn"):
+        assert report.value(method, 5) > 2 * report.value("random", 5)
+        assert report.value(method, 5) > report.value("popularity", 5)
+    other = config.model_copy(update={"tasks_of": "users", "methods": ("itemknn", "random")})
+    by_hand = run_comparison(data.exchanged(), other)
+    assert by_hand.rows == tuple(row for row in report.rows if row.method in by_hand.methods)
+
+
 def test_progress_reaches_the_end_and_never_goes_back(data):
     told = []
     config = CompareConfig(methods=("itemknn", "popularity"), shots=(1,), splits=1)
@@ -150,6 +165,7 @@ def test_progress_reaches_the_end_and_never_goes_back(data):
         ({"shots": [1, 1]}, "none twice"),
         ({"shots": [-1]}, "cannot be negative"),
         ({"metods": ["ease"]}, "metods"),
+        ({"tasks_of": "films"}, "tasks_of: .*'users' or 'items'"),
     ],
 )
 def test_says_what_is_wrong_before_any_work(data, settings, words):
