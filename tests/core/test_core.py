@@ -84,3 +84,18 @@ def test_histories_cut_and_pick_like_lists(histories, k, data):
         for item, value, _ in events:
             dense[row, item] += value
     np.testing.assert_array_equal(histories.matrix(10).toarray(), dense)
+
+
+def test_nested_settings_given_in_part_keep_the_defaults_of_their_owner():
+    class Inner(Config):
+        steps: int = 1
+        size: float = 0.5
+
+    class Outer(Config):
+        inner: Inner = Inner(steps=7, size=0.1)
+
+    assert Outer.parse({"inner": {"size": 2}}).inner == Inner(steps=7, size=2)
+    assert Outer.parse({"inner": Inner(size=2)}).inner == Inner(steps=1, size=2)
+    assert Outer.parse(Outer().model_dump()) == Outer()
+    with pytest.raises(ConfigError, match=r"inner\.sise.*knows are: inner\.steps, inner\.size"):
+        Outer.parse({"inner": {"sise": 2}})

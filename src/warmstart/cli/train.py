@@ -85,7 +85,11 @@ def train(
             f"interrupted; the last good checkpoint is {checkpoint}; continue with --resume"
         ) from None
     except DivergedError as error:
-        kept = f"; the last good checkpoint is {checkpoint}" if checkpoint.is_dir() else ""
+        kept = (
+            f"; the last good checkpoint is {checkpoint}"
+            if any(checkpoint.glob("*.safetensors"))
+            else ""
+        )
         raise DivergedError(f"{error}{kept}") from None
     seconds = time.perf_counter() - begun
     model.save(out)

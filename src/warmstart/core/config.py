@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from warmstart.core.errors import ConfigError
 
@@ -12,14 +13,31 @@ from warmstart.core.errors import ConfigError
 class Config(BaseModel):
     """Base of every settings class; the same class serves Python, a file, the CLI and HTTP.
 
+    Nested settings may be given in part: what is left out keeps the outer class's default.
+
     Example:
         >>> class Ridge(Config):
         ...     reg: float = 1.0
-        >>> Ridge.parse({"reg": 2}).reg
-        2.0
+        ...     steps: int = 3
+        >>> class Method(Config):
+        ...     ridge: Ridge = Ridge(reg=5)
+        >>> Method.parse({"ridge": {"steps": 2}}).ridge
+        Ridge(reg=5.0, steps=2)
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:  # noqa: ANN401  (whatever is to be validated)
+        if not isinstance(values, Mapping):
+            return values
+        filled = dict(values)
+        for name, field in cls.model_fields.items():
+            given = filled.get(name)
+            if isinstance(field.default, Config) and isinstance(given, Mapping):
+                filled[name] = field.default.model_dump() | dict(given)
+        return filled
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Self:

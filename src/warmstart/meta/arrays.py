@@ -65,7 +65,8 @@ class MetaLearned:
         problem: the module and its loss.
         learner: how it adapts.
         meta: everything meta-learned, by name.
-        losses: (epochs,) mean query loss after adaptation, epoch by epoch.
+        losses: (epochs,) half the mean squared error after adaptation, epoch by epoch: what is
+            trained.
     """
 
     problem: Problem

@@ -161,7 +161,8 @@ class Behaviours:
             user_features: (users, features) what is known of them.
 
         Raises:
-            ConfigError: no such behaviour.
+            ConfigError: no such behaviour, or nothing is fitted.
+            DataError: an item is outside the catalogue, or labels do not match the items.
         """
         import torch
 
@@ -169,6 +170,8 @@ class Behaviours:
         from warmstart.recommenders.batches import padded
         from warmstart.recommenders.pair_tasks import known_features, pair_examples
 
+        if not hasattr(self, "arrays"):
+            raise ConfigError("nothing is fitted yet; call fit first")
         if behaviour not in self.names:
             raise ConfigError(f"no behaviour is called {behaviour!r}; there are: "
                               f"{', '.join(self.names)}")  # fmt: skip
@@ -179,6 +182,12 @@ class Behaviours:
             pair_training.served(self.arrays),
         )
         problem.model.eval()
+        n_items, given = len(self.arrays["met"]), [np.asarray(i, np.int64) for i in items]
+        for what in (*given, np.asarray(asked, np.int64)):
+            if what.size and not 0 <= what.min() <= what.max() < n_items:
+                raise DataError(f"an item index lies outside 0 … {n_items - 1}: {what.tolist()}")
+        if [len(i) for i in given] != [len(said) for said in labels]:
+            raise DataError("a support has another number of labels than of items; give one each")
         shots = np.array([len(i) for i in items])
         indptr = np.concatenate([[0], np.cumsum(shots)])
         shown = np.concatenate([*items, []]).astype(np.int64)

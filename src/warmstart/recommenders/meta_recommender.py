@@ -53,6 +53,8 @@ class MetaRecommender:
     ) -> None:
         if num_items < 1:
             raise ConfigError(f"num_items must be at least 1, got {num_items!r}")
+        if learner == "default":
+            raise ConfigError("the default method is Recommender(); name one of its relatives here")
         self.num_items = int(num_items)
         outer = {"epochs": epochs, "outer_lr": learning_rate, "weight_decay": 0.01}
         settings = {"embedding_dim": embedding_size, "outer": outer}

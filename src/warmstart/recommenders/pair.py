@@ -233,7 +233,7 @@ class Pair:
             kind = registry.lookup("learners", self.config.learner)
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", extra="train") from None
-        settings = self.config.adapt or _USUAL.get(self.config.learner, {})
+        settings = _USUAL.get(self.config.learner, {}) | self.config.adapt
         learner: Learner = kind(kind.config_type.parse(settings))
         return learner
 

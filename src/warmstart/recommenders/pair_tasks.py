@@ -6,7 +6,7 @@ The same code draws both roles: a task of an item is a task of a user of the tra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -93,6 +93,10 @@ def draw_pair_tasks(
         return pair_examples(items, labels, mask, features, n_other_features, kind)
 
     support = examples(first, max_shots)
+    if kind.negatives:  # half of the tasks show only what happened, as people do
+        shown = rng.random(len(who)) < 0.5
+        own = torch.arange(support.mask.shape[1]) < max_shots
+        support = replace(support, mask=support.mask & (own | torch.from_numpy(shown)[:, None]))
     query = examples(last & ~first, query_pairs)
     return Tasks.of(support, query)
 
