@@ -19,7 +19,6 @@ from pydantic import Field, field_validator
 from warmstart.core import registry
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
-from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.meta.episodes import Episodes, concatenated, draw_episodes
 from warmstart.meta.settings import (
@@ -37,15 +36,13 @@ from warmstart.recommenders.adapting import (
     by_descent,
 )
 from warmstart.recommenders.content import ContentMap, spread_by
-from warmstart.recommenders.exams import draw_exams, mean_ndcg
+from warmstart.recommenders.exams import mean_ndcg
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from warmstart.meta.learner import Learner, Tasks
-    from warmstart.recommenders.checkpoint import Checkpoint
+    from warmstart.recommenders.exams import Exam
 
-_EXAM_SHOTS = (1, 3, 10, 20)
 # the defaults of every learner are those that benchmarks/learners/search.py chose on validation
 # users of MovieLens-1M, under one budget for all
 _OUTER = OuterConfig(epochs=20, outer_lr=1e-2, weight_decay=1e-2)
@@ -125,9 +122,27 @@ class Learned:
             from warmstart.recommenders.checkpoint import open_checkpoint
 
             kept = open_checkpoint(checkpoint, data.fingerprint, self.config.model_dump(), seed)
-        evidence, features = data.evidence(), data.user_matrix
-        self.quality = {}
-        self.arrays = self._train(evidence, features, data.users, seed, progress, kept)
+        try:
+            from warmstart.recommenders.query_training import train_queries
+
+            learner = registry.lookup("learners", self.learner)(self.config.adapt)
+        except ImportError as error:
+            raise MissingExtraError(error.name or "torch", extra="train") from None
+        meta, self.quality = train_queries(
+            learner,
+            data.evidence(),
+            data.user_matrix,
+            self.config,
+            scorer=self._scorer_settings(),
+            episodes=self._episodes,
+            quality=self._quality,
+            seed=seed,
+            name=self.learner,
+            name_of=lambda user: f"user {data.users[user]!r}",
+            progress=progress,
+            checkpoint=kept,
+        )
+        self.arrays = self._export(meta)
         self.content = None
         if data.item_features is not None and data.item_table is not None:
             content = data.item_features.transform(data.item_table)
@@ -210,116 +225,14 @@ class Learned:
         """Return an episode of each user, and its kind; one kind unless a learner knows more."""
         return draw_episodes(evidence, users, rng, **drawing), None
 
-    def _train(
-        self,
-        evidence: sp.csr_array,
-        features: sp.csr_array | None,
-        ids: Any,  # noqa: ANN401  (the users' `Ids`)
-        seed: int,
-        progress: Progress | None,
-        checkpoint: Checkpoint | None,
-    ) -> dict[str, npt.NDArray[Any]]:
-        try:
-            import torch
-
-            from warmstart.meta.learner import Problem, check_finite
-            from warmstart.meta.losses import likelihood
-            from warmstart.meta.outer import outer_loop
-            from warmstart.models.query_vector import QueryVectorScorer
-            from warmstart.recommenders.batches import ItemSample, ranking_tasks
-
-            learner: Learner = registry.lookup("learners", self.learner)(self.config.adapt)
-        except ImportError as error:
-            raise MissingExtraError(error.name or "torch", extra="train") from None
-        c, rng = self.config, generator(seed, "learned", self.learner)
-        likes = evidence.copy()
-        likes.data = (likes.data > 0).astype(np.float32)
-        likes.eliminate_zeros()
-        counts = np.diff(likes.indptr)
-        able = rng.permutation(np.flatnonzero(counts >= 2))
-        n_held = min(int(c.validation_fraction * len(able)), 1_000)
-        held, users = np.sort(able[:n_held]), np.sort(able[n_held:])
-        share = np.asarray(likes.sum(axis=0)).ravel() + c.popularity_prior
-        with torch.random.fork_rng():
-            torch.manual_seed(int(rng.integers(2**31)))
-            model = QueryVectorScorer(
-                torch.from_numpy(np.log(share / share.sum()).astype(np.float32)),
-                n_features=0 if features is None else features.shape[1],
-                **self._scorer_settings(),
-            )
-            problem = Problem.of(model, likelihood(c.shrinkage))
-            meta = {n: torch.nn.Parameter(p) for n, p in learner.init(problem).items()}
-            if not len(users):
-                return self._export(meta)
-
-            def draw(rng: np.random.Generator) -> tuple[IntArray, Tasks]:
-                drawn = rng.choice(users, min(c.outer.batch_size, len(users)), replace=False)
-                episodes, kind = self._episodes(
-                    evidence,
-                    drawn,
-                    rng,
-                    max_shots=c.max_shots,
-                    few_shot_share=c.few_shot_share,
-                    most_shots=c.most_shots,
-                    dislike_share=c.dislike_share,
-                    features=features,
-                )
-                return drawn, ranking_tasks(episodes, c.dislike, rng, most=c.query_items, kind=kind)
-
-            def step(rng: np.random.Generator) -> float:
-                model.train()
-                drawn, tasks = draw(rng)
-                values = {n: p.detach() for n, p in meta.items()}
-                if sampled:
-                    sample = ItemSample.draw(tasks, share, c.outer.sampled_items // 2, rng)
-                    losses, found = learner.gradients(
-                        problem, sample.tables(values), sample.tasks(tasks)
-                    )
-                    gradients = sample.spread(found, values)
-                else:
-                    losses, gradients = learner.gradients(problem, values, tasks)
-                check_finite(
-                    losses, values, c.adapt, lambda task: f"of user {ids[int(drawn[task])]!r}"
-                )
-                for name, gradient in gradients.items():
-                    meta[name].grad = gradient
-                return float((tasks.weight * losses).sum())
-
-            share, sampled = share / share.sum(), len(share) > c.outer.sampled_items
-            exams = draw_exams(likes, held, features, _EXAM_SHOTS, seed, "learned")
-
-            def validate() -> float:
-                candidate = type(self)(c)
-                candidate.arrays = self._export(meta)
-                marks = {
-                    str(k): mean_ndcg(candidate.score(support), support, query)
-                    for k, (_, support, query) in exams.items()
-                }
-                quality = float(np.mean(list(marks.values())))
-                if quality > np.mean(list(self.quality.values()) or [-1]):
-                    self.quality = marks
-                return quality
-
-            def on_step(done: int, total: int, loss: float) -> None:
-                if progress is not None and (done == total or done % 5 == 0):
-                    progress(done, total, f"meta-training {self.learner}, loss {loss:.2f}")
-
-            outer_loop(
-                meta,
-                step,
-                len(users),
-                c.outer,
-                rng=generator(seed, "episodes", self.learner),
-                decayed=("items", "users", "events"),
-                validate=validate if exams else None,
-                on_step=on_step,
-                resume=None if checkpoint is None else checkpoint.stored(self.learner),
-                on_check=None if checkpoint is None else partial(checkpoint.store, self.learner),
-            )
-            if exams:  # of the weights that were kept; a resumed training saw only the last checks
-                self.quality = {}
-                validate()
-            return self._export(meta)
+    def _quality(self, meta: Mapping[str, Tensor], exams: dict[int, Exam]) -> dict[str, float]:
+        """Return nDCG@10 by number of shots with these meta-parameters."""
+        candidate = type(self)(self.config)
+        candidate.arrays = self._export(meta)
+        return {
+            str(k): mean_ndcg(candidate.score(support), support, query)
+            for k, (_, support, query) in exams.items()
+        }
 
     def _export(self, meta: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
         return {n: p.detach().numpy().copy() for n, p in meta.items()}
