@@ -55,7 +55,9 @@ class BehavioursExperiment(Config):
     test_fraction: float = 0.2
     known_conversions: float = 0.05
     query_pairs: int = 20
-    model: BehavioursConfig = BehavioursConfig()
+    model: BehavioursConfig = BehavioursConfig.parse(
+        {"outer": {"epochs": 10_000, "max_steps": 400}}  # as many steps for every variant
+    )
     alone: tuple[dict[str, Any], ...] = (
         {},
         {"weakness": 0.0},

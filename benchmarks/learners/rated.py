@@ -149,6 +149,7 @@ def run(dataset: str, config: RatedConfig, now: datetime) -> dict[str, Any]:
             costs.setdefault(name, []).append((fitted, 1e6 * judging / len(who)))
             last = {k: round(float(found[name, k, "nDCG@5"][-1].mean()), 4) for k in config.shots}
             print(dataset, seed, name, f"{fitted:.0f} s", last, flush=True)
+    found = {key: parts for key, parts in found.items() if key[0] not in failed}
     clustered = np.concatenate(clusters)
     rows_out = []
     for (name, k, metric), parts in found.items():
@@ -158,6 +159,8 @@ def run(dataset: str, config: RatedConfig, now: datetime) -> dict[str, Any]:
                                "mean": float(ours.mean()), "ci_low": float(low[0]),
                                "ci_high": float(high[0])}  # fmt: skip
         for other, key in ((MEAN, "item_mean"), ("maml", "maml")):
+            if other in failed:
+                continue
             theirs = np.concatenate(found[other, k, metric])
             low, high = bootstrap_interval((ours - theirs)[:, None], clusters=clustered)
             row[f"minus_{key}"] = [float((ours - theirs).mean()), float(low[0]), float(high[0])]

@@ -102,11 +102,12 @@ def rated_tables(line: Callable[[Iterable[str]], str], short: Any) -> str:  # no
                 half = short((r["ci_high"] - r["ci_low"]) / 2)
                 cells.append(f"{short(r['mean'])}{sign}{star} ± {half}")
             r = of[method, most, "nDCG@5"]
-            mean, low, high = r["minus_maml"]
-            cells += [
-                short(of[method, most, "MRR"]["mean"]),
-                f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]",
-            ]
+            cells.append(short(of[method, most, "MRR"]["mean"]))
+            if "minus_maml" in r:
+                mean, low, high = r["minus_maml"]
+                cells.append(f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]")
+            else:
+                cells.append("–")
             lines.append(line([method, *cells, f"{record['costs'][method]['fit_seconds']:.0f}"]))
         tasks = max(r["tasks"] for r in record["rows"])
         parts.append("\n".join([*lines, "", (

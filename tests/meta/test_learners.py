@@ -25,7 +25,6 @@ from warmstart.meta.learner import (
     Tasks,
     check_finite,
     descend,
-    only,
     per_task,
 )
 from warmstart.meta.losses import by_kind, likelihood, log_loss, squared
@@ -42,6 +41,12 @@ from warmstart.meta.settings import (
 )
 from warmstart.models.pair import PairScorer
 from warmstart.models.query_vector import QueryVectorScorer
+
+
+def only(examples: Examples, shots: int) -> Examples:
+    """Return the examples with all but the first of each task masked."""
+    return replace(examples, mask=examples.mask & (torch.arange(examples.mask.shape[1]) < shots))
+
 
 INNER = {"inner_steps": 2, "inner_lr": 0.2}
 LEARNERS = {
@@ -636,6 +641,11 @@ class Linear(nn.Module):
         return x @ self.body
 
 
+def _meant(meta, labels):
+    """Return what labels mean on the scale of predictions: learned at 0 and at 1."""
+    return meta["prior/zero"] + (meta["prior/target"] - meta["prior/zero"]) * labels
+
+
 def test_the_closed_form_is_the_bottom_of_its_objective():
     s = doubled(setting_of("closed-form", "ranking"))
     support = s.case.tasks.support
@@ -645,7 +655,7 @@ def test_the_closed_form_is_the_bottom_of_its_objective():
     told = (support.inputs[1] @ s.meta["users"] @ s.meta["map"])[:, None]
     torch.testing.assert_close(offset, (s.meta["items"][support.inputs[0]] * told).sum(-1))
     found = s.learner.adapt(s.case.problem, s.meta, support)["query"].requires_grad_()
-    wrong = s.meta["prior/target"] * support.labels - offset - (features @ found[..., None])[..., 0]
+    wrong = _meant(s.meta, support.labels) - offset - (features @ found[..., None])[..., 0]
     away = found - s.meta["query"]
     precision = torch.linalg.inv(s.meta["prior/factor"] @ s.meta["prior/factor"].T)
     variance = s.meta["prior/log_noise"].exp() ** 2
@@ -666,7 +676,7 @@ def test_the_posterior_is_bayesian_regression_by_the_primal_formula(case):
     for task in range(N_TASKS):
         real = support.mask[task]
         z = features[task, real]
-        y = s.meta["prior/target"] * support.labels[task, real] - offset[task, real]
+        y = _meant(s.meta, support.labels[task, real]) - offset[task, real]
         covariance = torch.linalg.inv(precision + z.T @ z / variance)
         mean = covariance @ (precision @ s.meta[head] + z.T @ y / variance)
         torch.testing.assert_close(posterior.mean[task], mean, rtol=1e-6, atol=1e-6)

@@ -299,8 +299,23 @@ def test_samples_estimate_the_sum_over_the_catalogue_without_bias():
     for _ in range(400):
         sample = ItemSample.draw(tasks, share, 100, rng)
         kept = np.isin(sample.items.numpy(), outside)
-        sums.append(float(torch.exp(sample.tables(meta)["bias"])[kept].sum()))
+        tables = sample.tables(meta)
+        sums.append(float(torch.exp(tables["bias"] + tables["log_weight"])[kept].sum()))
     whole = float(torch.exp(meta["bias"])[outside].sum())
     error = np.std(sums) / np.sqrt(len(sums))
     assert abs(np.mean(sums) - whole) < 4 * error
     assert error < 0.02 * whole
+
+
+def test_how_seldom_an_item_is_drawn_has_nothing_to_do_with_the_trust_in_popularity():
+    problem, tasks = sampled_problem()
+    learner, meta = FOMAML(), problem.parameters() | {"trust": torch.tensor(0.3)}
+    losses, gradients = learner.gradients(problem, meta, tasks)
+    share, rng = np.full(400, 1 / 400), np.random.default_rng(2)
+    found = []
+    for _ in range(60):
+        sample = ItemSample.draw(tasks, share, 200, rng)
+        again, slopes = learner.gradients(problem, sample.tables(meta), sample.tasks(tasks))
+        found.append([float(again.mean()), float(slopes["trust"])])
+    wanted = [float(losses.mean()), float(gradients["trust"])]
+    np.testing.assert_allclose(np.mean(found, axis=0), wanted, rtol=0.05)

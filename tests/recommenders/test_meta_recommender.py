@@ -154,7 +154,8 @@ def test_wrong_tables_are_refused(users, items, says):
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
-        ({"num_items": 0}, "num_items must be at least 1, got 0"),
+        ({"num_items": 0}, "num_items must be a whole number of at least 1, got 0"),
+        ({"num_items": 2.7}, "num_items must be a whole number of at least 1, got 2.7"),
         ({"embedding_size": 0}, "embedding_dim: .* greater than or equal to 1"),
         ({"epochs": 0}, r"outer\.epochs: .* greater than or equal to 1"),
         ({"learning_rate": -1}, r"outer\.outer_lr: .* greater than 0"),

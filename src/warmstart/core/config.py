@@ -36,7 +36,7 @@ class Config(BaseModel):
         for name, field in cls.model_fields.items():
             given = filled.get(name)
             if isinstance(field.default, Config) and isinstance(given, Mapping):
-                filled[name] = field.default.model_dump() | dict(given)
+                filled[name] = _merged(field.default.model_dump(), given)
         return filled
 
     @classmethod
@@ -69,3 +69,12 @@ class Config(BaseModel):
             else:
                 names.append(name)
         return names
+
+
+def _merged(default: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(default)
+    for name, value in given.items():
+        inner = out.get(name)
+        both = isinstance(value, Mapping) and isinstance(inner, dict)
+        out[name] = _merged(dict(inner or {}), value) if both else value
+    return out

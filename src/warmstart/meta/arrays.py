@@ -64,6 +64,7 @@ class MetaLearned:
     Attributes:
         problem: the module and its loss.
         learner: how it adapts.
+        dim: how many features an example has.
         meta: everything meta-learned, by name.
         losses: (epochs,) half the mean squared error after adaptation, epoch by epoch: what is
             trained.
@@ -71,6 +72,7 @@ class MetaLearned:
 
     problem: Problem
     learner: Learner
+    dim: int
     meta: Params
     losses: list[float]
 
@@ -90,6 +92,9 @@ class MetaLearned:
         asked = _examples(x, np.zeros(np.shape(x)[:-1]), "x")
         if len(support) != len(asked):
             raise DataError(f"{len(support)} supports and x of {len(asked)} tasks; give one each")
+        widths = {support.inputs[0].shape[2], asked.inputs[0].shape[2]}
+        if widths != {self.dim}:
+            raise DataError(f"examples of {sorted(widths)} features; training had {self.dim}")
         adapted = self.learner.adapt(self.problem, self.meta, support)
         found: Array = self.problem.predict(self.meta, adapted, asked).detach().numpy()
         return found[0] if alone else found
@@ -163,13 +168,20 @@ def maml(
         )
     if task_size is not None and task_size != dim:
         raise DataError(f"task_size is {task_size}, but the examples have {dim} features")
+    if seed < 0:
+        raise ConfigError(f"seed must be at least 0, got {seed}")
+    if isinstance(learner, str):
+        raise ConfigError(f"learner={learner!r}: give a learner itself, such as FOMAML()")
     tasks, losses = Tasks.of(support, query), []
     inner = InnerConfig.parse({"inner_lr": inner_lr, "inner_steps": inner_steps})
     chosen: Learner = learner or MAML(inner)
     with torch.random.fork_rng():
         torch.manual_seed(int(generator(seed, "maml").integers(2**31)))
         problem = Problem.of(model or LinearModel(dim), squared())
-        shape = problem.predict(problem.parameters(), {}, query).shape
+        try:
+            shape = problem.predict(problem.parameters(), {}, query).shape
+        except RuntimeError as error:
+            raise ConfigError(f"the module does not take (examples, {dim}): {error}") from None
         if shape != query.labels.shape:
             raise ConfigError(
                 f"the module gives the shape {tuple(shape[1:])} for {query.labels.shape[1]} "
@@ -191,7 +203,7 @@ def maml(
         problem.model.train()
         outer_loop(meta, step, len(query), config, rng=generator(seed, "batches"), on_step=progress)
         problem.model.eval()
-    return MetaLearned(problem, chosen, {n: p.detach() for n, p in meta.items()}, losses)
+    return MetaLearned(problem, chosen, dim, {n: p.detach() for n, p in meta.items()}, losses)
 
 
 def _examples(x: Array, y: Array, name: str) -> Examples:

@@ -13,7 +13,7 @@ same code serves zero shots and twenty. Three ideas carry every file of this roo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -96,8 +96,8 @@ class Problem:
     """A module, what it is judged by, and what a task may move.
 
     Any `nn.Module` will do. It may name, in class attributes, the parameters that no task moves
-    (`shared`, such as tables of vectors) and those of its `head`. Without them every parameter
-    may move, and the head is the module that holds the last one.
+    (`shared`, such as tables of vectors) and those of its `head`, or have a submodule `head`.
+    Without them every parameter may move, and the head is the module that holds the last one.
 
     Attributes:
         model: the module; its own parameters are only where meta-training starts.
@@ -126,11 +126,14 @@ class Problem:
         if block not in ("all", "head"):
             raise ConfigError(f"block must be 'all' or 'head', got {block!r}")
         shared = getattr(model, "shared", ())
+        shared = shared if isinstance(shared, tuple) else ()
         free = tuple(n for n, _ in model.named_parameters() if n not in shared)
         if not free:
             raise ConfigError(f"{type(model).__name__} has no parameter that a task may move")
         head = getattr(model, "head", None)
-        if not isinstance(head, tuple):
+        if isinstance(head, nn.Module):
+            head = tuple(f"head.{n}" for n, _ in head.named_parameters())
+        if not isinstance(head, tuple) or not head:
             last = free[-1].rpartition(".")[0]
             head = tuple(n for n in free if n.rpartition(".")[0] == last)
         return cls(model, loss, head if block == "head" else free, head)
@@ -172,7 +175,8 @@ class Problem:
         return found
 
     def _rest(self, meta: Params, adapted: Params) -> Params:
-        return {n: meta[n] for n, _ in self.model.named_parameters() if n not in adapted}
+        own = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
+        return {n: p for n, p in meta.items() if n in own and n not in adapted}
 
 
 @runtime_checkable  # so that beartype can check arguments of this type in tests
@@ -283,15 +287,3 @@ def check_finite(
     for name, value in meta.items():
         if not bool(torch.isfinite(value).all()):
             raise DivergedError(f"{name} is no longer finite, with {with_}; lower outer_lr")
-
-
-def only(examples: Examples, shots: int) -> Examples:
-    """Return the examples with all but the first `shots` of each task masked.
-
-    Example:
-        >>> e = Examples.of((torch.zeros(1, 3),), torch.zeros(1, 3))
-        >>> only(e, 2).mask.tolist()
-        [[True, True, False]]
-    """
-    rank = torch.arange(examples.mask.shape[1])
-    return replace(examples, mask=examples.mask & (rank < shots))

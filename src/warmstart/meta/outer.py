@@ -102,6 +102,9 @@ def outer_loop(
         optimiser.zero_grad(set_to_none=True)
         try:
             loss = step(rng)
+            bad = [n for n, p in parameters.items() if not _finite(p.grad)]
+            if bad:
+                raise DivergedError(f"the gradient of {bad[0]} is not finite; lower outer_lr")
         except DivergedError:
             if on_check is not None and all(bool(p.isfinite().all()) for p in parameters.values()):
                 on_check(state(now))
@@ -136,3 +139,7 @@ def _copy(parameters: Mapping[str, nn.Parameter]) -> dict[str, Tensor]:
 def _assign(parameters: Mapping[str, nn.Parameter], weights: Mapping[str, Tensor]) -> None:
     for name, p in parameters.items():
         p.copy_(weights[name])
+
+
+def _finite(gradient: Tensor | None) -> bool:
+    return gradient is None or bool(torch.isfinite(gradient.sum()))

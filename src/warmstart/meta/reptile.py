@@ -46,7 +46,7 @@ class Reptile(MAML):
 
 
 def together(support: Examples, query: Examples, per_task: tuple[int, ...] = ()) -> Examples:
-    """Return the examples of both; an input that is one per task is the query's.
+    """Return the examples of both; an input that is one per task is the support's.
 
     Example:
         >>> a = Examples.of((torch.zeros(1, 2),), torch.zeros(1, 2))
@@ -55,7 +55,7 @@ def together(support: Examples, query: Examples, per_task: tuple[int, ...] = ())
     """
     pairs = zip(support.inputs, query.inputs, strict=True)
     inputs = tuple(
-        q if i in per_task else torch.cat([s, q], dim=1) for i, (s, q) in enumerate(pairs)
+        s if i in per_task else torch.cat([s, q], dim=1) for i, (s, q) in enumerate(pairs)
     )
     return Examples(
         inputs,

@@ -6,6 +6,8 @@ V and bias are tables that no task moves, f is what is known of the user, and a 
 head (the query h and the trust g in popularity) or the body B as well. However much is adapted,
 what is left is one query vector, so ranking costs one matrix product.
 
+Where the catalogue is sampled, `log_weight` says for how many items each stands.
+
 A call returns log-probabilities of some items under a softmax over the catalogue without what the
 user has already shown: the evidence of a like is that it was chosen out of everything.
 """
@@ -50,6 +52,8 @@ class QueryVectorScorer(nn.Module):
         self.items = nn.Parameter(torch.randn(n_items, embedding_dim) * 0.1)
         self.bias = nn.Parameter(log_popularity.clone())
         self.users = nn.Parameter(torch.zeros(n_features, embedding_dim))
+        self.log_weight: Tensor
+        self.register_buffer("log_weight", torch.zeros(n_items), persistent=False)
         self.map = nn.Parameter(torch.eye(embedding_dim))
         self.query = nn.Parameter(torch.zeros(embedding_dim))
         self.trust = nn.Parameter(torch.ones(()))
@@ -72,7 +76,7 @@ class QueryVectorScorer(nn.Module):
             seen_weight: 1 for each of these, 0 for padding.
         """
         query = (self.query + known @ self.users) @ self.map
-        logits = self.items @ query + self.trust * self.bias
+        logits = self.items @ query + self.trust * self.bias + self.log_weight
         gone = torch.zeros_like(logits).scatter_add(0, seen, HIDDEN * seen_weight)
         return torch.log_softmax(logits + gone, dim=0)[items]
 

@@ -130,7 +130,7 @@ class ItemSample:
     def tables(self, meta: Params) -> Params:
         """Return the meta-parameters with the rows of these items alone."""
         out = {n: p[self.items] if n in PER_ITEM else p for n, p in meta.items()}
-        return out | {"bias": out["bias"] - self.log_chance}
+        return out | {"log_weight": -self.log_chance}
 
     def tasks(self, tasks: Tasks) -> Tasks:
         """Return the tasks with items numbered by their place in the sample."""
@@ -148,7 +148,8 @@ class ItemSample:
         whole = {n: torch.zeros_like(meta[n]) for n in PER_ITEM if n in gradients}
         for name, gradient in whole.items():
             gradient[self.items] = gradients[name]
-        return gradients | whole
+        rest = {n: g for n, g in gradients.items() if n != "log_weight"}
+        return rest | whole
 
 
 def _known(histories: Histories, n: int) -> Tensor:

@@ -1,15 +1,15 @@
 """FOMA over several behaviours of the same users and items: ratings, clicks, conversions.
 
-One network is meta-trained on all of them at once, in both roles: tasks of users and tasks of
-items. Each kind of task has a start and step sizes of its own; vectors and layers are shared, so
-that a behaviour of which little is known borrows what the others have taught. The learner is
-`warmstart.meta.foma`.
+One network is meta-trained on all of them at once, and if wanted in both roles: tasks of users
+and tasks of items. Each kind of task has a start and step sizes of its own; vectors and layers are
+shared, so that a behaviour of which little is known borrows what the others have taught. The
+learner is `warmstart.meta.foma`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
@@ -48,7 +48,8 @@ class BehavioursConfig(Config):
     """Settings.
 
     Attributes:
-        roles: whose tasks are trained on; both are, unless one is left out.
+        roles: whose tasks are trained on; with "item" a new item can be predicted from its first
+            users, too, at some cost for the users' tasks.
         item_weight: how much a task of an item counts, against 1 for one of a user.
         adapt: FOMA's inner loop; `kinds` is filled in.
         embedding_dim: width of the vectors of ids, for each behaviour.
@@ -61,7 +62,7 @@ class BehavioursConfig(Config):
         outer: the outer loop; a batch holds `batch_size` tasks of every kind.
     """
 
-    roles: tuple[Literal["user", "item"], ...] = ("user", "item")
+    roles: tuple[Literal["user", "item"], ...] = ("user",)
     item_weight: float = Field(0.2, ge=0)
     adapt: FOMAConfig = FOMAConfig(inner_steps=3, inner_lr=0.1)
     embedding_dim: int = Field(32, ge=1)
@@ -120,7 +121,8 @@ class Behaviours:
             progress: told how far training has come.
 
         Raises:
-            DataError: no behaviour, or their shapes differ.
+            ConfigError: a kind of behaviour that there is not.
+            DataError: no behaviour, shapes that differ, or labels that do not fit their kind.
             MissingExtraError: torch is not installed.
         """
         try:
@@ -128,10 +130,17 @@ class Behaviours:
             from warmstart.recommenders.pair_training import Side, train_pairs
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", extra="train") from None
+        behaviours = {name: _checked(name, b) for name, b in behaviours.items()}
         shapes = {name: b.labels.shape for name, b in behaviours.items()}
         if len(set(shapes.values())) != 1:
             raise DataError(f"the behaviours have the shapes {shapes}; give all of them one shape")
         (n_users, n_items), self.names = next(iter(shapes.values())), list(behaviours)
+        for known, n, side in (
+            (user_features, n_users, "users"),
+            (item_features, n_items, "items"),
+        ):
+            if known is not None and known.shape[0] != n:
+                raise DataError(f"{known.shape[0]} rows of features for {n} {side}; give one each")
         self._behaviours = {n: b.kind for n, b in behaviours.items()}
         kinds = self._kinds({n: b.labels for n, b in behaviours.items()})
         users, items = Side(n_users, user_features), Side(n_items, item_features)
@@ -146,60 +155,63 @@ class Behaviours:
     def predict(
         self,
         behaviour: str,
-        items: Any,  # noqa: ANN401  (lists or an array)
-        labels: Any,  # noqa: ANN401
-        asked: Any,  # noqa: ANN401
-        user_features: sp.csr_array | None = None,
+        others: Sequence[Sequence[int]] | Array,
+        labels: Sequence[Sequence[float]] | Array,
+        asked: Sequence[Sequence[int]] | Array,
+        features: sp.csr_array | None = None,
+        *,
+        role: Literal["user", "item"] = "user",
     ) -> npt.NDArray[np.float32]:
-        """Return (users, pairs) predictions for users whom training has not met.
+        """Return (tasks, pairs) predictions for users, or items, whom training has not met.
 
         Args:
             behaviour: which.
-            items: of each user, the items of the support.
-            labels: of each user, their labels.
-            asked: (users, pairs) items to predict; numbers of ratings, else logits.
-            user_features: (users, features) what is known of them.
+            others: of each new user, the items of the support; of each new item, the users.
+            labels: of each, their labels.
+            asked: (tasks, pairs) which items, or users, to predict; the results are numbers of
+                ratings, else logits.
+            features: (tasks, features) what is known of the new users or items.
+            role: whose tasks these are.
 
         Raises:
-            ConfigError: no such behaviour, or nothing is fitted.
-            DataError: an item is outside the catalogue, or labels do not match the items.
+            ConfigError: no such behaviour, a role that was not trained, or nothing is fitted.
+            DataError: an index is outside the data, or the lists do not fit together.
         """
+        if not hasattr(self, "arrays"):
+            raise ConfigError("nothing is fitted yet; call fit first")
+        if behaviour not in self.names:
+            known = ", ".join(self.names)
+            raise ConfigError(f"no behaviour is called {behaviour!r}; there are: {known}")
+        if role not in self.config.roles:
+            raise ConfigError(f"no {role}s' tasks were trained; add {role!r} to roles")
         import torch
 
         from warmstart.recommenders import pair_training
         from warmstart.recommenders.batches import padded
         from warmstart.recommenders.pair_tasks import known_features, pair_examples
 
-        if not hasattr(self, "arrays"):
-            raise ConfigError("nothing is fitted yet; call fit first")
-        if behaviour not in self.names:
-            raise ConfigError(f"no behaviour is called {behaviour!r}; there are: "
-                              f"{', '.join(self.names)}")  # fmt: skip
         kinds = self._kinds({n: sp.csr_array((0, 0)) for n in self.names})
-        kind = kinds[self.names.index(behaviour)]
-        problem, meta = (
-            pair_training.pair_problem(self.arrays, kinds, self._training()),
-            pair_training.served(self.arrays),
-        )
+        kind = kinds[self.names.index(behaviour) + (len(self.names) if role == "item" else 0)]
+        own, far = self._widths if role == "user" else self._widths[::-1]
+        met = self.arrays["met"] if role == "user" else np.ones(len(self.arrays["users"]) - 1, bool)
+        shown, said, wanted = _lists(others, labels, asked, len(met))
+        if features is not None and features.shape != (len(shown), own):
+            raise DataError(
+                f"features of the shape {features.shape}; give one row for each of the "
+                f"{len(shown)} {role}s, and {own} columns"
+            )
+        problem = pair_training.pair_problem(self.arrays, kinds, self._training())
+        meta = pair_training.served(self.arrays)
         problem.model.eval()
-        n_items, given = len(self.arrays["met"]), [np.asarray(i, np.int64) for i in items]
-        for what in (*given, np.asarray(asked, np.int64)):
-            if what.size and not 0 <= what.min() <= what.max() < n_items:
-                raise DataError(f"an item index lies outside 0 … {n_items - 1}: {what.tolist()}")
-        if [len(i) for i in given] != [len(said) for said in labels]:
-            raise DataError("a support has another number of labels than of items; give one each")
-        shots = np.array([len(i) for i in items])
-        indptr = np.concatenate([[0], np.cumsum(shots)])
-        shown = np.concatenate([*items, []]).astype(np.int64)
-        others, mask = padded(indptr, pair_training.asked(self.arrays, shown))
-        said, _ = padded(indptr, np.concatenate([*labels, []]).astype(np.float32))
-        known = known_features(user_features, np.arange(len(shots)), self._widths[0])
-        support = pair_examples(others, said, mask, known, self._widths[1], kind)
-        asked = pair_training.asked(self.arrays, np.asarray(asked, np.int64))
-        query = pair_examples(
-            asked, np.zeros(asked.shape, np.float32), np.ones(asked.shape, bool), known,
-            self._widths[1], kind,
-        )  # fmt: skip
+        indptr = np.concatenate([[0], np.cumsum([len(i) for i in shown])]).astype(np.int64)
+        flat = np.concatenate([*shown, np.zeros(0, np.int64)])
+        met_by, mask = padded(indptr, np.where(met[flat], 1 + flat, -1 - flat))
+        told, _ = padded(indptr, np.concatenate([*said, np.zeros(0, np.float32)]))
+        about = known_features(features, np.arange(len(shown)), own)
+        support = pair_examples(met_by, told, mask, about, far, kind)
+        signed = np.where(met[wanted], 1 + wanted, -1 - wanted)
+        real = np.ones(wanted.shape, bool)
+        query = pair_examples(signed, np.zeros(wanted.shape, np.float32), real, about, far, kind)
         with torch.no_grad():
             adapted = self._learner.adapt(problem, meta, support)
             found = problem.predict(meta, adapted, query)
@@ -234,3 +246,44 @@ class Behaviours:
             "head", c.embedding_dim, c.hidden, c.max_shots, c.query_pairs, c.shrinkage, c.weakness,
             c.validation_fraction, c.outer,
         )  # fmt: skip
+
+
+def _checked(name: str, behaviour: Behaviour) -> Behaviour:
+    """Return the behaviour with sparse rows, if its labels are what its kind says."""
+    if behaviour.kind not in ("rating", "binary", "event"):
+        raise ConfigError(
+            f"behaviour {name!r} is of the kind {behaviour.kind!r}; choose rating, binary or event"
+        )
+    labels = sp.csr_array(behaviour.labels)
+    labels.sum_duplicates()
+    bad = ~np.isfinite(labels.data)
+    if behaviour.kind != "rating":
+        bad |= (labels.data != 0) & (labels.data != 1)
+    if bad.any():
+        raise DataError(
+            f"{bad.sum()} labels of {name!r} do not fit its kind, {behaviour.kind} (first: "
+            f"{labels.data[bad][0]}); numbers for ratings, 0 or 1 for the others"
+        )
+    return replace(behaviour, labels=labels)
+
+
+def _lists(others: Any, labels: Any, asked: Any, n: int) -> Any:  # noqa: ANN401
+    """Return supports and what is asked as arrays, if they fit together."""
+    try:
+        shown = [np.asarray(row, np.int64).reshape(len(row)) for row in others]
+        said = [np.asarray(row, np.float32).reshape(len(row)) for row in labels]
+        wanted = np.asarray(asked, np.int64)
+    except (TypeError, ValueError):
+        raise DataError("supports, labels and pairs to predict are lists of lists") from None
+    if wanted.ndim != 2 or not len(shown) == len(said) == len(wanted):
+        raise DataError(
+            f"{len(shown)} supports, {len(said)} lists of labels, and pairs to predict of the "
+            f"shape {wanted.shape}; give one row of each for every task"
+        )
+    for row, (items, told) in enumerate(zip(shown, said, strict=True)):
+        if len(items) != len(told) or not np.isfinite(told).all():
+            raise DataError(f"task {row}: {len(items)} pairs, labels {told.tolist()}; one each")
+    for what in (*shown, wanted):
+        if what.size and not 0 <= what.min() <= what.max() < n:
+            raise DataError(f"an index lies outside 0 … {n - 1}: {what.ravel().tolist()[:10]}")
+    return shown, said, wanted

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 _OUTER = OuterConfig(epochs=20, outer_lr=1e-2, weight_decay=1e-2)
 
 
+_BLOCK = 1_024  # users adapted at once
+
+
 class LearnedConfig(Config):
     """Settings that every learner has in common.
 
@@ -58,7 +61,7 @@ class LearnedConfig(Config):
         most_shots: most likes in any episode.
         dislike_share: share of episodes that show dislikes, where there are any.
         dislike: what a clear dislike weighs, against 1 for a like.
-        shrinkage: see `warmstart.meta.losses.likelihood`.
+        shrinkage: of the losses, support's and query's alike; see `warmstart.meta.losses`.
         query_items: query items of one episode; of more, so many are drawn.
         popularity_prior: likes added to every item before popularity is measured.
         validation_fraction: share of the training users (at most 1,000) who choose the weights.
@@ -159,7 +162,11 @@ class Learned:
 
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
-        return self.adapt(histories).scores(self.arrays)
+        out = np.empty((len(histories), len(self.arrays["bias"])), np.float32)
+        for start in range(0, len(histories), _BLOCK):
+            users = np.arange(start, min(start + _BLOCK, len(histories)))
+            out[users] = self.adapt(histories.take(users)).scores(self.arrays)
+        return out
 
     def item_vectors(self) -> FloatArray:
         """Return (items, dim) vectors whose cosine says how alike two items are."""

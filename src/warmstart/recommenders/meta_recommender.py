@@ -51,8 +51,8 @@ class MetaRecommender:
         learner: str = "maml",
         seed: int = 0,
     ) -> None:
-        if num_items < 1:
-            raise ConfigError(f"num_items must be at least 1, got {num_items!r}")
+        if not isinstance(num_items, int | np.integer) or num_items < 1:
+            raise ConfigError(f"num_items must be a whole number of at least 1, got {num_items!r}")
         if learner == "default":
             raise ConfigError("the default method is Recommender(); name one of its relatives here")
         self.num_items = int(num_items)
@@ -77,7 +77,8 @@ class MetaRecommender:
         self._known = dict(zip(map(_plain, users), items, strict=True))
         if len(self._known) < len(users):
             raise DataError("a user occurs twice; give each of them once, with all of their items")
-        rows = [(str(user), int(item)) for user, own in self._known.items() for item in own]
+        lists = enumerate(self._known.values())  # users by their place: 1 and "1" are two
+        rows = [(user, int(item)) for user, own in lists for item in own]
         if not rows:
             raise DataError("no user has any item; there is nothing to learn from")
         table = {"user": [user for user, _ in rows], "item": [item for _, item in rows]}
@@ -126,6 +127,8 @@ class MetaRecommender:
     def _items(self, lists: Items) -> list[npt.NDArray[np.int64]]:
         found = []
         for row, items in enumerate(lists):
+            if np.ndim(items) != 1:
+                raise DataError(f"row {row} is {items!r}; give a list of items for each user")
             own = np.asarray(list(items) or [-1])
             if own.dtype.kind not in "iu":
                 raise DataError(f"row {row} holds {own.tolist()}; give items as whole numbers")

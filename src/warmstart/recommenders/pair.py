@@ -185,7 +185,7 @@ class Pair:
         from warmstart.recommenders.pair_training import asked
 
         out = np.empty(items.shape, np.float32)
-        size = max(1, _ROOM // max(1, items.shape[1]))
+        size = max(1, _ROOM // max(1, items.shape[1], int(histories.shots.max(initial=0))))
         with torch.no_grad():
             for start in range(0, len(histories), size):
                 users = np.arange(start, min(start + size, len(histories)))

@@ -32,8 +32,9 @@ class PairKind:
         labels: (who, what) the label of every pair that has one; a label may be 0, stored.
         who: user or item: whose tasks these are.
         number: of the kind, among those trained together.
-        negatives: pairs drawn evenly that join each support and query with the label 0, as a
-            share of their own pairs: for clicks, where only what happened is known.
+        negatives: pairs drawn evenly, outside the task's own, that join each support and query
+            with the label 0, as a share of their pairs: for clicks, where only what happened is
+            known.
         binary: whether labels are 0 or 1, and predictions logits.
         weight: how much the tasks of this kind count among others.
     """
@@ -88,7 +89,7 @@ def draw_pair_tasks(
         items, mask = padded(indptr, 1 + what[chosen].astype(np.int64), size)
         labels, _ = padded(indptr, label[chosen], size)
         if kind.negatives:
-            items, labels, mask = _with_negatives(items, labels, mask, kind, rng)
+            items, labels, mask = _with_negatives(items, labels, mask, rows, kind.negatives, rng)
         items = np.where(rng.random(items.shape) < id_dropout, -items, items)
         return pair_examples(items, labels, mask, features, n_other_features, kind)
 
@@ -200,15 +201,27 @@ def _with_negatives(
     items: Array,
     labels: Array,
     mask: Array,
-    kind: PairKind,
+    rows: sp.csr_array,
+    share: float,
     rng: np.random.Generator,
 ) -> tuple[Array, Array, Array]:
-    """Add random other items with the label 0; of a big catalogue few of them are positives."""
-    n = np.ceil(kind.negatives * mask.sum(axis=1)).astype(int)
-    width = int(np.ceil(kind.negatives * items.shape[1]))
-    drawn = rng.integers(1, kind.labels.shape[1] + 1, (len(items), width))
+    """Add random items outside the task's own pairs with the label 0.
+
+    A draw that hits a pair of the task is drawn again a few times, and then left out.
+    """
+    n = np.ceil(share * mask.sum(axis=1)).astype(int)
+    width, n_items = int(np.ceil(share * items.shape[1])), rows.shape[1]
+    first = np.arange(len(items))[:, None] * n_items
+    taken = np.repeat(first[:, 0], np.diff(rows.indptr)) + rows.indices
+    drawn = rng.integers(0, n_items, (len(items), width))
+    for _ in range(8):
+        own = np.isin(first + drawn, taken)
+        if not own.any():
+            break
+        drawn[own] = rng.integers(0, n_items, int(own.sum()))
+    own = np.isin(first + drawn, taken)
     return (
-        np.concatenate([items, drawn], axis=1),
+        np.concatenate([items, 1 + drawn], axis=1),
         np.concatenate([labels, np.zeros(drawn.shape, np.float32)], axis=1),
-        np.concatenate([mask, np.arange(width) < n[:, None]], axis=1),
+        np.concatenate([mask, (np.arange(width) < n[:, None]) & ~own], axis=1),
     )

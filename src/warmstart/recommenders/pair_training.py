@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -68,7 +68,8 @@ class PairTraining:
         query_pairs: most pairs in a query.
         shrinkage: labels of the overall mean with which every offset starts.
         weakness: see `warmstart.meta.losses.squared`, where it is the shrinkage.
-        validation_fraction: share of each kind's tasks (at most 1,000) that choose the weights.
+        validation_fraction: share of the users, and of the items (at most 1,000 each), whose tasks
+            choose the weights.
         outer: the outer loop; a batch holds `batch_size` tasks of every kind.
     """
 
@@ -121,7 +122,7 @@ def train_pairs(
         DivergedError: an inner loop ran away.
     """
     title, rng = type(learner).__name__, generator(seed, "pairs", type(learner).__name__)
-    held, trained = zip(*(_hold_out(k, how, rng) for k in kinds), strict=True)
+    kinds, held, trained = _hold_out(kinds, users.size, items.size, how, rng)
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
         arrays = _tables(kinds, trained, users, items, how, generator(seed, "factors"))
@@ -220,12 +221,41 @@ def served(arrays: Arrays) -> Params:
 
 
 def _hold_out(
-    kind: PairKind, how: PairTraining, rng: np.random.Generator
-) -> tuple[IntArray, IntArray]:
-    """Return the tasks that choose the weights, and those that are trained on."""
-    able = rng.permutation(np.flatnonzero(np.diff(kind.labels.indptr) >= 2))
-    n_held = min(int(how.validation_fraction * len(able)), 1_000)
-    return np.sort(able[:n_held]), np.sort(able[n_held:])
+    kinds: Sequence[PairKind],
+    n_users: int,
+    n_items: int,
+    how: PairTraining,
+    rng: np.random.Generator,
+) -> tuple[list[PairKind], list[IntArray], list[IntArray]]:
+    """Return the kinds, and of each the tasks that choose the weights and those trained on.
+
+    The same users are held out of all kinds of users' tasks, and out of the items' tasks.
+    """
+    sizes = {"user": n_users, "item": n_items}
+    apart = {
+        role: rng.permutation(n)[: min(int(how.validation_fraction * n), 1_000)]
+        for role, n in sizes.items()
+    }
+    kept: list[PairKind] = []
+    held: list[IntArray] = []
+    trained: list[IntArray] = []
+    for kind in kinds:
+        if kind.who == "item":
+            kind = replace(kind, labels=_without(kind.labels, apart["user"]))
+        able = np.flatnonzero(np.diff(kind.labels.indptr) >= 2)
+        out = np.isin(able, apart[kind.who])
+        kept.append(kind)
+        held.append(able[out])
+        trained.append(able[~out])
+    return kept, held, trained
+
+
+def _without(labels: sp.csr_array, columns: IntArray) -> sp.csr_array:
+    """Return the matrix without the entries of some columns, stored zeros kept."""
+    left = ~np.isin(labels.indices, columns)
+    rows = np.repeat(np.arange(labels.shape[0]), np.diff(labels.indptr))[left]
+    indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=labels.shape[0]))])
+    return sp.csr_array((labels.data[left], labels.indices[left], indptr), shape=labels.shape)
 
 
 def _tables(
@@ -261,8 +291,9 @@ def _tables(
         vectors[0][np.ix_(1 + trained[i], columns)] += (u * scale).astype(np.float32)
         vectors[1][1:, columns] += (vt.T * (s / scale)).astype(np.float32)
     met = np.zeros(items.size, bool)
-    for kind in kinds:
-        met[kind.labels.indices if kind.who == "user" else np.diff(kind.labels.indptr) > 0] = True
+    for kind, rows in zip(kinds, trained, strict=True):
+        if kind.who == "user":
+            met[kind.labels[rows].indices] = True
     return {
         "met": met,
         "users": vectors[0],
