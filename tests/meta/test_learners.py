@@ -641,11 +641,6 @@ class Linear(nn.Module):
         return x @ self.body
 
 
-def _meant(meta, labels):
-    """Return what labels mean on the scale of predictions: learned at 0 and at 1."""
-    return meta["prior/zero"] + (meta["prior/target"] - meta["prior/zero"]) * labels
-
-
 def test_the_closed_form_is_the_bottom_of_its_objective():
     s = doubled(setting_of("closed-form", "ranking"))
     support = s.case.tasks.support
@@ -655,7 +650,7 @@ def test_the_closed_form_is_the_bottom_of_its_objective():
     told = (support.inputs[1] @ s.meta["users"] @ s.meta["map"])[:, None]
     torch.testing.assert_close(offset, (s.meta["items"][support.inputs[0]] * told).sum(-1))
     found = s.learner.adapt(s.case.problem, s.meta, support)["query"].requires_grad_()
-    wrong = _meant(s.meta, support.labels) - offset - (features @ found[..., None])[..., 0]
+    wrong = s.meta["prior/target"] * support.labels - offset - (features @ found[..., None])[..., 0]
     away = found - s.meta["query"]
     precision = torch.linalg.inv(s.meta["prior/factor"] @ s.meta["prior/factor"].T)
     variance = s.meta["prior/log_noise"].exp() ** 2
@@ -676,7 +671,7 @@ def test_the_posterior_is_bayesian_regression_by_the_primal_formula(case):
     for task in range(N_TASKS):
         real = support.mask[task]
         z = features[task, real]
-        y = _meant(s.meta, support.labels[task, real]) - offset[task, real]
+        y = s.meta["prior/target"] * support.labels[task, real] - offset[task, real]
         covariance = torch.linalg.inv(precision + z.T @ z / variance)
         mean = covariance @ (precision @ s.meta[head] + z.T @ y / variance)
         torch.testing.assert_close(posterior.mean[task], mean, rtol=1e-6, atol=1e-6)

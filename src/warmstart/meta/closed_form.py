@@ -7,8 +7,9 @@ With the prior w ~ N(m, L Lᵀ) and noise σ², the support (Φ, y) gives
     covariance Λ - Λ Φᵀ (Φ Λ Φᵀ + σ² I)⁻¹ Φ Λ
 
 by one shots × shots solve, not dim × dim: a cold user has far fewer shots than dimensions. m, L,
-σ, the features, and what a label of 1 and a label of 0 mean on the scale of the predictions (for
-clicks these are logits) are trained by the query loss.
+σ, the features, and by how much a like of 1 should move a score are trained by the query loss.
+Where predictions are logits, a label counts by how far it lies from the chance predicted without
+it, so that a click withheld never speaks for an item.
 
 Reference: Bertinetto et al. 2019, arXiv:1805.08136 (R2-D2); Bishop 2006, eq. 3.49–3.54; in the
 form over items instead of features see `warmstart.meta.belief`.
@@ -70,7 +71,6 @@ class ClosedForm:
             "prior/factor": torch.eye(dim) * self.config.prior_scale,
             "prior/log_noise": torch.tensor(math.log(self.config.noise)),
             "prior/target": torch.tensor(1.0),
-            "prior/zero": torch.tensor(0.0),
         }
 
     def adapt(self, problem: Problem, meta: Params, support: Examples) -> Params:
@@ -78,8 +78,11 @@ class ClosedForm:
         name = problem.head[0]
         features, offset = design_of(problem, meta, support)
         mask = support.mask.to(features.dtype)
-        y = support.labels
-        labels = meta["prior/target"] * y + meta["prior/zero"] * (1 - y) - offset
+        labels = meta["prior/target"] * support.labels - offset
+        if self.config.logits:
+            before = features @ meta[name]
+            chance = torch.sigmoid(before + offset)
+            labels = before + meta["prior/target"] * (support.labels - chance)
         mean = posterior_mean(
             features,
             labels,

@@ -69,7 +69,9 @@ class ClosedFormConfig(Config):
     Attributes:
         prior_scale: standard deviation of the head's weights before any event.
         noise: standard deviation of one label.
+        logits: whether labels are 0 or 1 and predictions logits.
     """
 
     prior_scale: float = Field(1.0, gt=0)
     noise: float = Field(1.0, gt=0)
+    logits: bool = False

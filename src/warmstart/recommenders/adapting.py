@@ -156,8 +156,7 @@ def by_closed_form(arrays: Arrays, histories: Histories, *, dislike: float) -> Q
         last = histories.indptr[at][:, None] + np.arange(k - taken, k)
         events = histories.items[last]
         along, before = along_met[place[last]], (told[at] + mean) @ map_
-        y = said[last]
-        residual = arrays["prior/target"] * y + arrays["prior/zero"] * (1 - y)
+        residual = arrays["prior/target"] * said[last]
         residual = residual - np.einsum("usd,ud->us", items[events], before)
         gram = along @ along.swapaxes(1, 2) + noise**2 * np.eye(taken, dtype=np.float32)
         weights = np.linalg.solve(gram.astype(np.float64), residual[..., None])[..., 0]

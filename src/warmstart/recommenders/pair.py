@@ -85,6 +85,7 @@ class Pair:
             ConfigError: an unknown learner, or a setting that the learner does not have.
         """
         chosen: Any = config or PairConfig()
+        self.about = {}
         self.config: Any = chosen
         if chosen.learner not in registry.names("learners"):
             registry.lookup("learners", chosen.learner)  # says which there are
@@ -112,7 +113,7 @@ class Pair:
             DivergedError: an inner loop ran away.
             MissingExtraError: torch is not installed.
         """
-        learner = self._learner()
+        self._learner()  # whatever is missing is said before anything is read
         from warmstart.recommenders.pair_training import Side, train_pairs
 
         kept = None
@@ -147,7 +148,7 @@ class Pair:
             [self._kind(labels)],
             users,
             items,
-            learner,
+            self._learner(),
             self._training(),
             seed=seed,
             progress=progress,
@@ -234,6 +235,8 @@ class Pair:
         except ImportError as error:
             raise MissingExtraError(error.name or "torch", extra="train") from None
         settings = _USUAL.get(self.config.learner, {}) | self.config.adapt
+        if self.config.learner == "closed-form":
+            settings = {"logits": self.about.get("target") == "click"} | settings
         learner: Learner = kind(kind.config_type.parse(settings))
         return learner
 
