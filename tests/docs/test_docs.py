@@ -81,6 +81,21 @@ def test_the_articles_own_code_stops_where_the_page_says():
         user_embedding -= 0.01 * grads
 
 
+def test_the_learners_page_runs_and_its_own_learner_adapts(capsys):
+    page = ROOT / "docs" / "learners.md"
+    run(page, page.read_text("utf8"))
+    zero, twenty = re.search(
+        r"zero shots ([\d.]+), twenty ([\d.]+)", capsys.readouterr().out
+    ).groups()
+    assert float(twenty) < 0.5 * float(zero)
+
+
+def test_the_page_on_foma_runs(capsys):
+    page = ROOT / "docs" / "foma.md"
+    run(page, page.read_text("utf8"))
+    assert re.fullmatch(r"\[\[\S+ +\S+\]\]\n", capsys.readouterr().out)
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
