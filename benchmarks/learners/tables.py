@@ -24,6 +24,7 @@ def newest(experiment: str, dataset: str | None = None) -> tuple[str, dict[str, 
     found: tuple[str, dict[str, Any]] | None = None
     for path in sorted(RESULTS.glob("*.json")):
         record = json.loads(path.read_text("utf8"))
+        record = record.get("run", record)  # comparisons keep the rows apart
         if record["experiment"] != experiment or dataset not in (None, record["dataset"]):
             continue
         if found is None or record["date"] > found[1]["date"]:
