@@ -18,11 +18,8 @@ class Config(BaseModel):
     Example:
         >>> class Ridge(Config):
         ...     reg: float = 1.0
-        ...     steps: int = 3
-        >>> class Method(Config):
-        ...     ridge: Ridge = Ridge(reg=5)
-        >>> Method.parse({"ridge": {"steps": 2}}).ridge
-        Ridge(reg=5.0, steps=2)
+        >>> Ridge.parse({"reg": 2}).reg
+        2.0
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
