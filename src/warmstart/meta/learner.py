@@ -154,25 +154,29 @@ class Problem:
 
     def losses(self, meta: Params, adapted: Params, examples: Examples) -> Tensor:
         """Return (tasks,) losses with each task's own parameters."""
-        found = self.predict(meta, adapted, examples)
-        e = examples
-        return vmap(self.loss)(found, e.labels, e.mask.to(e.labels.dtype), e.kind)
+        e, mask = examples, examples.mask.to(examples.labels.dtype)
+        each = vmap(self._loss_of_one(meta, adapted), randomness="different")
+        found: Tensor = each(adapted, e.inputs, e.labels, mask, e.kind)
+        return found
 
     def inner_gradients(self, meta: Params, adapted: Params, examples: Examples) -> Params:
         """Return each task's gradient of its loss by its own parameters, (tasks, …) each."""
+        e, mask = examples, examples.mask.to(examples.labels.dtype)
+        each = vmap(grad(self._loss_of_one(meta, adapted)), randomness="different")
+        found: Params = each(adapted, e.inputs, e.labels, mask, e.kind)
+        return found
+
+    def _loss_of_one(self, meta: Params, adapted: Params) -> Callable[..., Tensor]:
+        """Return the loss of one task as a function of its own parameters and examples."""
         shared = self._rest(meta, adapted)
 
-        def one(
+        def loss(
             own: Params, inputs: tuple[Tensor, ...], labels: Tensor, mask: Tensor, kind: Tensor
         ) -> Tensor:
             found = functional_call(self.model, {**shared, **own}, inputs)
             return self.loss(found, labels, mask, kind)
 
-        e = examples
-        mask = e.mask.to(e.labels.dtype)
-        each = vmap(grad(one), randomness="different")  # a module may drop units
-        found: Params = each(adapted, e.inputs, e.labels, mask, e.kind)
-        return found
+        return loss
 
     def _rest(self, meta: Params, adapted: Params) -> Params:
         own = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
