@@ -8,10 +8,8 @@ curves. `python -m benchmarks.tables` then rewrites the tables that are made of 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
-import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,8 +17,9 @@ from typing import Any
 
 from pydantic import Field
 
+from benchmarks import records
 from warmstart.core.config import Config
-from warmstart.core.errors import ConfigError, DataError, WarmstartError
+from warmstart.core.errors import ConfigError, DataError
 from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation import Report
 from warmstart.evaluation.plot import plot_shots
@@ -49,20 +48,20 @@ class Experiment(Config):
     compare: CompareConfig
 
 
-def known_experiments() -> list[str]:
+def known_experiments(folder: Path = EXPERIMENTS) -> list[str]:
     """Return the names of the experiments there are."""
-    return sorted(path.stem for path in EXPERIMENTS.glob("*.json"))
+    return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def load_experiment(name: str) -> Experiment:
+def load_experiment(name: str, folder: Path = EXPERIMENTS) -> Experiment:
     """Read the settings of one experiment.
 
     Raises:
         ConfigError: there is none of that name, or a setting is unknown.
     """
-    path = EXPERIMENTS / f"{name}.json"
+    path = folder / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(known_experiments())
+        known = ", ".join(known_experiments(folder))
         raise ConfigError(f"no experiment is called {name!r}; there are: {known}")
     return Experiment.parse(json.loads(path.read_text("utf8")))
 
@@ -90,19 +89,27 @@ def load_data(experiment: Experiment) -> Dataset:
     return data.at_least(users_per_item=least) if least else data
 
 
-def run(name: str, experiment: Experiment, *, now: datetime, out: Path = RESULTS) -> Path:
+def run(
+    name: str,
+    experiment: Experiment,
+    *,
+    now: datetime,
+    out: Path = RESULTS,
+    module: str = "benchmarks.cold_users.run",
+) -> Path:
     """Run one experiment, write its JSON and its plot, and return the JSON's path.
 
     Raises:
         WarmstartError: the data are not there, or a setting does not fit them.
     """
-    data, code = load_data(experiment), commit()  # of the code that runs, not of when it is done
+    data = load_data(experiment)
+    code = records.commit()  # of the code that runs, not of when it is done
     with progress_bar(name) as progress:
         found = run_comparison(
             data,
             experiment.compare,
             progress=progress,
-            command=f"python -m benchmarks.cold_users.run {name}",
+            command=f"python -m {module} {name}",
         )
     about = experiment.model_dump(mode="json", exclude={"compare"})
     record = {
@@ -121,35 +128,24 @@ def write_result(report: Report, out: Path) -> Path:
     Raises:
         ConfigError: there is such a result already.
     """
-    text = report.to_json()
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    path = out / f"{report.run['experiment']}-{report.run['date'][:10]}-{digest}.json"
-    if path.exists():
-        raise ConfigError(f"{path} is there already; results are added, never replaced")
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf8")
+    run = report.run
+    path = records.add(report.to_json(), run["experiment"], run["date"], out)
     plot_shots(report, path.with_suffix(".svg"))
     return path
 
 
-def commit() -> str:
-    """Return the commit that is checked out, with `+` where tracked files differ from it."""
-
-    def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=HERE, capture_output=True, text=True, check=True)
-        return done.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "-uno") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the experiments that are named; all of them with `all`."""
-    parser = argparse.ArgumentParser(description="Compare methods on cold users.")
-    parser.add_argument("names", nargs="+", help=f"{', '.join(known_experiments())}, or all")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+def main(
+    arguments: list[str] | None = None,
+    *,
+    home: Path = HERE,
+    module: str = "benchmarks.cold_users.run",
+) -> int:
+    """Run the experiments of a folder that are named; all of them with `all`."""
+    experiments, results = home / "experiments", home / "results"
+    known = known_experiments(experiments)
+    parser = argparse.ArgumentParser(description="Compare methods on users nobody has seen.")
+    parser.add_argument("names", nargs="+", help=f"{', '.join(known)}, or all")
+    parser.add_argument("--out", type=Path, default=results, help="folder of the results")
     parser.add_argument(
         "--set",
         action="append",
@@ -158,17 +154,17 @@ def main(arguments: list[str] | None = None) -> int:
         help="overrule a setting of the comparison, such as splits=1; for trials",
     )
     chosen = parser.parse_args(arguments)
-    names = known_experiments() if chosen.names == ["all"] else chosen.names
-    try:
-        if chosen.set and chosen.out == RESULTS:
+    names = known if chosen.names == ["all"] else chosen.names
+
+    def work() -> None:
+        if chosen.set and chosen.out == results:
             raise ConfigError("--set is for trials, whose results are not kept; give --out FOLDER")
-        experiments = {name: overruled(load_experiment(name), chosen.set) for name in names}
-        for name, experiment in experiments.items():
-            print(run(name, experiment, now=datetime.now(UTC), out=chosen.out))
-    except WarmstartError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+        wanted = {n: overruled(load_experiment(n, experiments), chosen.set) for n in names}
+        for name, experiment in wanted.items():
+            now = datetime.now(UTC)
+            print(run(name, experiment, now=now, out=chosen.out, module=module), flush=True)
+
+    return records.told(work)
 
 
 def overruled(experiment: Experiment, settings: list[str]) -> Experiment:

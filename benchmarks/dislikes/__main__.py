@@ -9,8 +9,6 @@ model. A result is added, never edited.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,9 +19,8 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from warmstart.core.config import Config
-from warmstart.core.errors import WarmstartError
 from warmstart.core.rng import generator
 from warmstart.core.types import Histories
 from warmstart.data import Dataset, Split, SplitConfig, load_dataset, make_split
@@ -57,7 +54,7 @@ class DislikesConfig(Config):
 
 def run(config: DislikesConfig, *, now: datetime) -> dict[str, Any]:
     """Train on each split, and judge its cold users with and without their dislikes."""
-    begun, code, data = perf_counter(), commit(), load_dataset(config.dataset)
+    begun, code, data = perf_counter(), records.commit(), load_dataset(config.dataset)
     found: dict[int, list[tuple[Any, Any]]] = {k: [] for k in config.shots}
     users, shown = [], []
     for seed in range(config.splits):
@@ -159,19 +156,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--splits", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     chosen = parser.parse_args(arguments)
-    try:
+
+    def work() -> None:
         config = DislikesConfig.parse({"dataset": chosen.dataset, "splits": chosen.splits})
         record = run(config, now=datetime.now(UTC))
-    except WarmstartError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = chosen.out / f"dislikes-{config.dataset}-{record['date'][:10]}-{digest}.json"
-    path.write_text(text, "utf8")
-    print(path)
-    return 0
+        text, stem = records.spelled(record), f"dislikes-{config.dataset}"
+        print(records.add(text, stem, record["date"], chosen.out))
+
+    return records.told(work)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ further pairs is compared user by user. A result is added, never edited.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -24,7 +23,7 @@ import scipy.sparse as sp
 from pydantic import Field
 from scipy.special import expit
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from warmstart.core.config import Config
 from warmstart.core.rng import generator
 from warmstart.data import Dataset, load_dataset
@@ -172,7 +171,7 @@ def chosen_alone(
 
 def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, Any]:
     """Train together and alone on every split, and compare the losses user by user."""
-    begun, code, data = time.perf_counter(), commit(), load_dataset(dataset)
+    begun, code, data = time.perf_counter(), records.commit(), load_dataset(dataset)
     content = data.item_features.transform(data.item_table)
     found: dict[tuple[str, str, int], list[np.ndarray]] = {}
     clusters: dict[str, list[np.ndarray]] = {}
@@ -247,13 +246,9 @@ def run(dataset: str, config: BehavioursExperiment, now: datetime) -> dict[str, 
 
 
 def write(record: dict[str, Any], out: Path) -> Path:
-    """Add a result; the name tells data, day and contents."""
-    text = json.dumps(record, indent=1)
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    name = f"{record['experiment']}-{record['dataset']}-{record['date'][:10]}-{digest}.json"
-    out.mkdir(parents=True, exist_ok=True)
-    (out / name).write_text(text, "utf8")
-    return out / name
+    """Add a result; the name tells what, data, day and contents."""
+    stem = f"{record['experiment']}-{record['dataset']}"
+    return records.add(records.spelled(record), stem, record["date"], out)
 
 
 def main() -> int:
@@ -263,13 +258,13 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
     chosen = parser.parse_args()
-    config = BehavioursExperiment.parse(json.loads(chosen.settings))
-    for dataset in chosen.datasets:
-        record = run(dataset, config, datetime.now(UTC))
-        for row in record["rows"]:
-            print({k: round(v, 4) if isinstance(v, float) else v for k, v in row.items()})
-        print(write(record, chosen.out))
-    return 0
+
+    def work() -> None:
+        config = BehavioursExperiment.parse(json.loads(chosen.settings))
+        for dataset in chosen.datasets:
+            print(write(run(dataset, config, datetime.now(UTC)), chosen.out))
+
+    return records.told(work)
 
 
 if __name__ == "__main__":

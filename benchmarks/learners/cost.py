@@ -27,7 +27,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from benchmarks.learners.behaviours import write
 from warmstart.core.registry import lookup
 from warmstart.core.types import Histories
@@ -181,7 +181,7 @@ def main() -> int:
     if chosen.train_maml:
         _train_maml()
         return 0
-    code, now = commit(), datetime.now(UTC)
+    code, now = records.commit(), datetime.now(UTC)
     record = {
         "experiment": "cost",
         "dataset": "ml-1m",

@@ -21,7 +21,7 @@ import numpy as np
 import scipy.sparse as sp
 from pydantic import Field
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from benchmarks.learners.behaviours import write
 from warmstart.core.config import Config
 from warmstart.core.errors import DivergedError
@@ -105,7 +105,7 @@ def cold_users(data: Dataset, users: np.ndarray, config: RatedConfig, seed: int)
 
 def run(dataset: str, config: RatedConfig, now: datetime) -> dict[str, Any]:
     """Fit every learner on every split, and judge its cold users."""
-    begun, code, data = time.perf_counter(), commit(), load_dataset(dataset)
+    begun, code, data = time.perf_counter(), records.commit(), load_dataset(dataset)
     found: dict[tuple[str, int, str], list[np.ndarray]] = {}
     costs: dict[str, list[tuple[float, float]]] = {}
     clusters, failed = [], {}
@@ -202,14 +202,17 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
     chosen = parser.parse_args()
-    for dataset in chosen.datasets:
-        values: dict[str, Any] = {}
-        if dataset == "ml-1m":  # six times the users: a third of the epochs, and fewer splits
-            outer = {"epochs": 10, "batch_size": 64, "outer_lr": 3e-3, "weight_decay": 10.0}
-            values = {"test_fraction": 0.1, "splits": 3, "pair": {"outer": outer}}
-        config = RatedConfig.parse(values | json.loads(chosen.settings))
-        print(write(run(dataset, config, datetime.now(UTC)), chosen.out))
-    return 0
+
+    def work() -> None:
+        for dataset in chosen.datasets:
+            values: dict[str, Any] = {}
+            if dataset == "ml-1m":  # six times the users: a third of the epochs, and fewer splits
+                outer = {"epochs": 10, "batch_size": 64, "outer_lr": 3e-3, "weight_decay": 10.0}
+                values = {"test_fraction": 0.1, "splits": 3, "pair": {"outer": outer}}
+            config = RatedConfig.parse(values | json.loads(chosen.settings))
+            print(write(run(dataset, config, datetime.now(UTC)), chosen.out))
+
+    return records.told(work)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from warmstart.data import SplitConfig, load_dataset, make_split
 from warmstart.evaluation import evaluate
 from warmstart.index import top_k
@@ -71,7 +71,7 @@ def search(names: list[str]) -> list[dict[str, Any]]:
     data = load_dataset("ml-1m")
     inner = validation_split(make_split(data, SplitConfig(seed=0)), 0)
     popularity, tasks = likes_per_item(inner.train.positives()), inner.tasks
-    records = []
+    tried = []
     for name in names:
         for candidate in CANDIDATES[name]:
             outer = {"epochs": EPOCHS, "outer_lr": 1e-2, "weight_decay": 1e-2}
@@ -91,12 +91,12 @@ def search(names: list[str]) -> list[dict[str, Any]]:
                 )
                 quality[str(k)] = round(float(found.per_task["nDCG@10"].mean()), 4)
             mean = round(float(np.mean(list(quality.values()))), 4)
-            records.append(
+            tried.append(
                 {"learner": name, "settings": settings, "nDCG@10": quality, "mean": mean,
                  "fit_seconds": round(seconds, 1), "tasks": len(tasks)}
             )  # fmt: skip
             print(name, json.dumps(candidate), quality, mean, f"{seconds:.0f} s", flush=True)
-    return records
+    return tried
 
 
 def main() -> int:
@@ -105,7 +105,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", default=[n for n in learners() if n in CANDIDATES])
     parser.add_argument("--out", type=Path, default=RESULTS)
     chosen = parser.parse_args()
-    code, now = commit(), datetime.now(UTC)
+    code, now = records.commit(), datetime.now(UTC)
     record = {
         "experiment": "search",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -116,10 +116,7 @@ def main() -> int:
         "hardware": hardware(),
         "versions": versions(),
     }
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    path = chosen.out / f"search-{now:%Y-%m-%d-%H%M%S}.json"
-    path.write_text(json.dumps(record, indent=1), "utf8")
-    print(path)
+    print(records.add(records.spelled(record), "search", record["date"], chosen.out))
     return 0
 
 

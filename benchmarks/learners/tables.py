@@ -188,7 +188,8 @@ def cost_tables(line: Callable[[Iterable[str]], str]) -> str:
 
 def search_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
     """Return every setting that was tried, with its mean nDCG@10 on validation users."""
-    records = [json.loads(p.read_text("utf8")) for p in sorted(RESULTS.glob("search-*.json"))]
+    records = [json.loads(p.read_text("utf8")) for p in RESULTS.glob("search-*.json")]
+    records.sort(key=lambda record: record["date"])
     if not records:
         return _NOTHING.format("search")
     tried: dict[str, list[dict[str, Any]]] = {}

@@ -7,8 +7,6 @@ drawn in its shape. Results are added, never edited.
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -22,7 +20,7 @@ import numpy as np
 import scipy.sparse as sp
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from benchmarks.cold_users.run import commit
+from benchmarks import records
 from benchmarks.speed import measure, models
 from benchmarks.speed.measure import SpeedConfig
 from benchmarks.speed.plot import plot_cost
@@ -48,7 +46,7 @@ def catalogue(config: SpeedConfig) -> tuple[str, sp.csr_array]:
 
 def run(config: SpeedConfig, *, now: datetime) -> dict[str, Any]:
     """Measure everything and return the record."""
-    begun, code, most = perf_counter(), commit(), os.cpu_count() or 1
+    begun, code, most = perf_counter(), records.commit(), os.cpu_count() or 1
     data, likes = catalogue(config)
     model = models.fitted(likes, DefaultConfig(), np.random.default_rng(config.seed))
     found: dict[str, Any] = {"batch": [], "single": []}
@@ -84,11 +82,7 @@ def blas_threads(threads: int) -> Iterator[int]:
 
 def write(record: dict[str, Any], out: Path) -> Path:
     """Add the JSON and the plot of the cost."""
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    path = out / f"speed-{record['date'][:10]}-{digest}.json"
-    out.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, "utf8")
+    path = records.add(records.spelled(record), "speed", record["date"], out)
     plot_cost(record["cost"]["lines"], record["cost"]["threads"], path.with_suffix(".svg"))
     return path
 

@@ -16,8 +16,7 @@ from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as fn
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import Tensor
 
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError
@@ -84,19 +83,7 @@ class Amortised:
         return through_adaptation(self, problem, meta, tasks)
 
 
-class _Codes(nn.Module):
-    """Calls `codes` where `functional_call` calls a module."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.model.codes(*inputs)  # type: ignore[no-any-return, operator]
-
-
 def codes_of(problem: Problem, meta: Params, examples: Examples) -> Tensor:
     """Return (tasks, examples, code) what the module makes of each example."""
-    weights = {f"model.{n}": meta[n] for n, _ in problem.model.named_parameters()}
-    module = _Codes(problem.model)
-    return vmap(lambda *inputs: functional_call(module, weights, inputs))(*examples.inputs)  # type: ignore[no-any-return]
+    found: Tensor = problem.call("codes", meta, examples)
+    return found

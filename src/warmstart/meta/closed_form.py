@@ -23,8 +23,7 @@ from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.func import functional_call, vmap
+from torch import Tensor
 
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError
@@ -148,19 +147,7 @@ def _gain(along: Tensor, noise: Tensor) -> Tensor:
     return gain
 
 
-class _Design(nn.Module):
-    """Calls `design` where `functional_call` calls a module."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        return self.model.design(*inputs)  # type: ignore[no-any-return, operator]
-
-
 def design_of(problem: Problem, meta: Params, examples: Examples) -> tuple[Tensor, Tensor]:
     """Return (tasks, examples, dim) features, and (tasks, examples) what is predicted anyway."""
-    weights = {f"model.{n}": meta[n] for n, _ in problem.model.named_parameters()}
-    module = _Design(problem.model)
-    return vmap(lambda *inputs: functional_call(module, weights, inputs))(*examples.inputs)  # type: ignore[no-any-return]
+    found: tuple[Tensor, Tensor] = problem.call("design", meta, examples)
+    return found

@@ -152,6 +152,13 @@ class Problem:
 
         return vmap(one, randomness="different")(adapted, examples.inputs)
 
+    def call(self, method: str, meta: Params, examples: Examples) -> Any:  # noqa: ANN401
+        """Return what another method of the module makes of each task's examples, unadapted."""
+        weights = {f"model.{n}": meta[n] for n, _ in self.model.named_parameters()}
+        module = _Calls(self.model, method)
+        each = vmap(lambda *inputs: functional_call(module, weights, inputs))
+        return each(*examples.inputs)
+
     def losses(self, meta: Params, adapted: Params, examples: Examples) -> Tensor:
         """Return (tasks,) losses with each task's own parameters."""
         e, mask = examples, examples.mask.to(examples.labels.dtype)
@@ -181,6 +188,17 @@ class Problem:
     def _rest(self, meta: Params, adapted: Params) -> Params:
         own = dict(self.model.named_parameters()) | dict(self.model.named_buffers())
         return {n: p for n, p in meta.items() if n in own and n not in adapted}
+
+
+class _Calls(nn.Module):
+    """Calls a method by name where `functional_call` calls a module."""
+
+    def __init__(self, model: nn.Module, method: str) -> None:
+        super().__init__()
+        self.model, self.method = model, method
+
+    def forward(self, *inputs: Tensor) -> Any:  # noqa: ANN401  (whatever the method returns)
+        return getattr(self.model, self.method)(*inputs)
 
 
 @runtime_checkable  # so that beartype can check arguments of this type in tests

@@ -118,13 +118,6 @@ class PairScorer(nn.Module):
         said_item = torch.where(items <= 0, 0.0, self.item_offset[kinds, item])
         return z, said_user + said_item
 
-    def codes(
-        self,
-        users: Int[Tensor, " examples"],
-        items: Int[Tensor, " examples"],
-        known_user: Float[Tensor, " _"],
-        known_item: Float[Tensor, " _"],
-        kind: Int[Tensor, ""],
-    ) -> Float[Tensor, "examples code"]:
-        """Return what the amortised learner reads of each example."""
-        return self.design(users, items, known_user, known_item, kind)[0]
+    def codes(self, *inputs: Tensor) -> Float[Tensor, "examples code"]:
+        """Return what the amortised learner reads of each example: the design's features."""
+        return self.design(*inputs)[0]
