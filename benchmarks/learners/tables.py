@@ -138,13 +138,17 @@ def behaviours_tables(line: Callable[[Iterable[str]], str], short: Any) -> str: 
             continue
         stem, record = known
         of = {(r["variant"], r["behaviour"], r["shots"]): r for r in record["rows"]}
-        variants = [v for v in dict.fromkeys(r["variant"] for r in record["rows"]) if v != "alone"]
-        head = [f"{dataset}, loss", "shots", "alone"]
-        lines = [line([*head, *(f"{v}: difference" for v in variants)])]
-        lines.append(line([":--", "--:", "--:", *("--:" for _ in variants)]))
+        plain = ["item's rate", "alone"]
+        variants = [v for v in dict.fromkeys(r["variant"] for r in record["rows"])
+                    if v not in plain]  # fmt: skip
+        head = [f"{dataset}, loss", "shots", *plain]
+        lines = [line([*head, *(f"{v}, against alone" for v in variants)])]
+        lines.append(line([":--", *("--:" for _ in (*head[1:], *variants))]))
         for name in dict.fromkeys(r["behaviour"] for r in record["rows"]):
             for k in record["config"]["shots"]:
-                cells = [short(of["alone", name, k]["loss"])]
+                own = [of[v, name, k] for v in plain]
+                half = [(r["loss_high"] - r["loss_low"]) / 2 for r in own]
+                cells = [f"{short(r['loss'])} ± {short(h)}" for r, h in zip(own, half, strict=True)]
                 for variant in variants:
                     r = of[variant, name, k]
                     star = "\\*" if r["p_holm"] < 0.05 else ""

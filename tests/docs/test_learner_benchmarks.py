@@ -39,7 +39,7 @@ def test_every_learner_has_the_same_budget_and_the_winner_is_its_default():
 
 def test_rated_pairs_put_chance_at_one_half_beside_the_item_mean(tmp_path, monkeypatch):
     pair = {"embedding_dim": 4, "hidden": (8,), "outer": OUTER}
-    config = rated.RatedConfig(shots=(1, 5), splits=1, test_fraction=0.4, pair=pair)
+    config = rated.RatedConfig(shots=(1, 5), splits=1, draws=2, test_fraction=0.4, pair=pair)
     record = rated.run("synthetic", config, NOW)
     of = {(r["method"], r["shots"], r["metric"]): r for r in record["rows"]}
     assert {m for m, _, _ in of} == {
@@ -64,10 +64,10 @@ def test_behaviours_are_compared_with_themselves_alone(tmp_path, monkeypatch):
     config = behaviours.BehavioursExperiment.parse(
         {
             "shots": (0, 4),
-            "splits": 1,
+            "seeds": (3,),
             "known_conversions": 0.3,
             "query_pairs": 6,
-            "alone": ({}, {"weakness": 0.0}),
+            "candidates": ({}, {"weakness": 0.0}),
             "items_too": False,
             "model": {"embedding_dim": 4, "hidden": (8,), "outer": OUTER},
         }
@@ -76,12 +76,13 @@ def test_behaviours_are_compared_with_themselves_alone(tmp_path, monkeypatch):
     rows = {(r["variant"], r["behaviour"], r["shots"]): r for r in record["rows"]}
     assert set(rows) == {
         (v, b, k)
-        for v in ("together", "alone")
+        for v in ("together", "alone", "item's rate")
         for b in ("click", "rating", "conversion")
         for k in (0, 4)
     }
     for (variant, behaviour, k), row in rows.items():
-        if variant == "together":
+        assert row["loss_low"] < row["loss"] < row["loss_high"]
+        if variant != "alone":
             alone = rows["alone", behaviour, k]["loss"]
             assert row["difference"] == pytest.approx(row["loss"] - alone)
             assert row["ci_low"] <= row["difference"] <= row["ci_high"]

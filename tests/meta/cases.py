@@ -116,10 +116,9 @@ def pair_case():
     model = PairScorer(
         torch.randn(7, 3),
         torch.randn(9, 2),
-        torch.randn(2, 7) * 0.3,
-        torch.randn(2, 9) * 0.3,
         torch.randn(7, 3) * 0.3,
         torch.randn(9, 3) * 0.3,
+        kinds=2,
         hidden=(5,),
     )
     of_user = KIND == 0
@@ -128,13 +127,14 @@ def pair_case():
         users = torch.randint(1, 7, (N_TASKS, width)) * ~of_user[:, None]
         items = torch.randint(1, 9, (N_TASKS, width)) * of_user[:, None]
         labels = torch.where(of_user[:, None], torch.randn(N_TASKS, width), items % 2.0)
-        inputs = (users, items, user_features, item_features, KIND)
+        said = torch.randn(N_TASKS, width, 2) * 0.3
+        inputs = (users, items, user_features, item_features, said, KIND)
         return Examples.of(inputs, labels, torch.arange(width) < counts[:, None], KIND)
 
     user_features = torch.randn(N_TASKS, 3) * of_user[:, None]
     item_features = torch.randn(N_TASKS, 2) * ~of_user[:, None]
     tasks = Tasks.of(examples(SHOTS, 4), examples(QUERIES, 5))
-    return Case(Problem.of(model, by_kind([squared(), log_loss()])), tasks, (0, 1))
+    return Case(Problem.of(model, by_kind([squared(), log_loss()])), tasks, (0, 1, 4))
 
 
 def plain_case():

@@ -14,7 +14,7 @@ from warmstart.evaluation import evaluate
 from warmstart.evaluation.rated import evaluate_rated
 from warmstart.evaluation.significance import paired_permutation
 from warmstart.index import top_k
-from warmstart.recommenders import pair
+from warmstart.recommenders import pair, pair_training
 from warmstart.recommenders.behaviours import Behaviour, Behaviours, BehavioursConfig
 from warmstart.recommenders.itemmean import ItemMean
 from warmstart.recommenders.pair_tasks import PairKind, draw_pair_tasks, together
@@ -35,7 +35,8 @@ def labels_of(rng, n_who=9, n_what=15):
 
 
 def drawn(kind, who, seed=0, **more):
-    how = {"known": None, "n_other_features": 0, "max_shots": 4, "query_pairs": 3} | more
+    how = {"known": None, "n_other_features": 0, "max_shots": 4, "query_pairs": 3}
+    how |= {"offsets": np.zeros((len(who), 2, 1 + kind.labels.shape[1]), np.float32)} | more
     return draw_pair_tasks(kind, who, np.random.default_rng(seed), **how)
 
 
@@ -92,14 +93,54 @@ def test_tasks_of_items_are_tasks_of_users_of_the_transposed_matrix():
     of_users = drawn(PairKind(labels, "user", number=1), who, **same)
     of_items = drawn(PairKind(labels, "item", number=1), who, **same)
     for one, other in ((of_users.support, of_items.support), (of_users.query, of_items.query)):
-        stranger, met, told, untold, kind = one.inputs
-        for found, wanted in zip(other.inputs, (met, stranger, untold, told, kind), strict=True):
+        stranger, met, told, untold, said, kind = one.inputs
+        swapped = (met, stranger, untold, told, said, kind)
+        for found, wanted in zip(other.inputs, swapped, strict=True):
             np.testing.assert_array_equal(found, wanted)
         np.testing.assert_array_equal(other.labels, one.labels)
         np.testing.assert_array_equal(other.mask, one.mask)
         assert (kind == 1).all()
         assert not untold.any()
         np.testing.assert_allclose(told, known[who].toarray())
+
+
+def test_every_pair_carries_what_is_said_of_its_item_in_the_eyes_of_its_task():
+    labels = labels_of(np.random.default_rng(3))
+    offsets = np.random.default_rng(4).random((9, 2, 16)).astype(np.float32)
+    tasks = drawn(PairKind(labels, negatives=1.0), np.arange(9), offsets=offsets, id_dropout=0.3)
+    for examples in (tasks.support, tasks.query):
+        items, said = examples.inputs[1].numpy(), examples.inputs[4].numpy()
+        assert (items < 0).any()
+        for task, place in np.argwhere(examples.mask.numpy()):
+            seen = offsets[task][:, max(items[task, place], 0)]
+            np.testing.assert_array_equal(said[task, place], seen)
+
+
+def test_no_task_finds_its_own_labels_in_what_is_said():
+    rng = np.random.default_rng(5)
+    labels, stars = labels_of(rng, 40, 6), labels_of(rng, 6, 40)
+    labels.data = (labels.data % 3 == 0).astype(np.float32)
+    kinds = [PairKind(labels, binary=True), PairKind(stars, "item", number=1)]
+    rows = [np.arange(38), np.arange(6)]
+    folds = {"user": rng.integers(1, 4, 40), "item": rng.integers(1, 4, 6)}
+    folds["user"][38:] = 0
+    found = pair_training._offsets(kinds, rows, folds, 2.0)
+    assert found["user"].shape == (1 + pair_training._FOLDS, 2, 7)
+    dense, known = labels.toarray(), np.zeros((40, 6), bool)
+    known[np.repeat(np.arange(40), np.diff(labels.indptr)), labels.indices] = True
+    for fold in range(4):
+        left = (np.arange(40) < 38) & ((folds["user"] != fold) | (fold == 0))
+        mean = dense[left].sum() / known[left].sum()
+        share = (dense[left].sum(0) + 3 * mean) / (known[left].sum(0) + 3)
+        np.testing.assert_allclose(
+            found["user"][fold, 0, 1:], np.log(share / (1 - share)), rtol=1e-4, atol=1e-6
+        )
+        others = (folds["item"] != fold) | (fold == 0)
+        at = stars.toarray()[others]
+        means = at.sum(0) / ((at != 0).sum(0) + 2.0)
+        np.testing.assert_allclose(found["item"][fold, 1, 2:], means[1:], rtol=1e-5)
+    assert not found["user"][:, :, 0].any()  # nothing is said of a stranger
+    assert not found["user"][:, 1].any()
 
 
 def test_negatives_are_drawn_evenly_and_say_zero():
@@ -135,6 +176,7 @@ def test_kinds_together_keep_their_pairs_and_count_as_they_should():
         drawn(kinds[1], np.arange(2), max_shots=3, query_pairs=4),
     ]
     both = together(batches, [1.0, 0.25])
+    assert both.query.inputs[4].shape == (11, 4, 2)
     assert both.support.labels.shape == (11, 5)
     assert both.query.labels.shape == (11, 4)
     assert both.support.kind.tolist() == [0] * 9 + [1] * 2
@@ -279,10 +321,11 @@ def test_a_big_catalogue_goes_through_the_network_in_parts(rated, stars, monkeyp
 
 @pytest.fixture(scope="module")
 def clicked():
-    """Clicks without dislikes: user u clicks on items of the kind u % 4."""
+    """Clicks without dislikes: a user clicks on items of one kind in four, on some the more."""
     rng = np.random.default_rng(0)
     kind = rng.integers(4, size=280)
     chance = np.where(np.arange(N_ITEMS) % 4 == kind[:, None], 0.5, 0.04)
+    chance *= rng.uniform(0.4, 1.6, N_ITEMS)
     user, item = np.nonzero(rng.random(chance.shape) < chance)
     data = Dataset.from_tables({"user": user, "item": item}, {"item": np.arange(N_ITEMS)})
     return make_split(data, SplitConfig(test_fraction=0.3, max_shots=4, seed=0))

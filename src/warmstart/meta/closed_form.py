@@ -133,7 +133,7 @@ def posterior_mean(
     along = z @ factor
     # what cannot be solved becomes NaN, which `check_finite` names
     weights, _ = torch.linalg.solve_ex(_covariance(along, noise), residual[..., None])
-    mean: Tensor = prior_mean + ((along.mT @ weights)[..., 0]) @ factor.T
+    mean: Tensor = prior_mean + (along * weights).sum(dim=1) @ factor.T
     return mean
 
 

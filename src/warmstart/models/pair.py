@@ -1,13 +1,14 @@
 """The pair scorer: a network over what is known of a user, of an item, and over both ids.
 
-    u' = u + U f      v' = v + V g      x = [u, v, U f, V g]
-    z  = [relu-MLP(x), u' ⊙ v', v', u', 1]             prediction = z · w + offset
+    u' = u + U f      v' = v + V g      x = [u, v, U f, V g, o]
+    z  = [relu-MLP(x), u' ⊙ v', v', u', o, 1]          prediction = z · w + o of the task's kind
 
 u and v are vectors of ids; index 0 is the stranger: the user or item whose task it is. A negative
 index is somebody else whom training has not met: known by features alone, and with the stranger's
-vector. f and g are features. The offset is what is said of the item (and, in tasks of items, of the
-user) before any adaptation, such as its mean rating. A task moves the head w, or the network and
-the stranger's vector as well; the tables of the known stay.
+vector. f and g are features. The offsets o, one for each kind of task, are what is said of the item
+(or, in tasks of items, of the user) before any adaptation, such as its mean rating; they are given,
+and a behaviour of which little is known may go by the offsets of the others. A task moves the head
+w, or the network and the stranger's vector as well; the tables of the known stay.
 
 It ranks by scoring every pair, some hundred times the price of a query vector, so it is for what
 is asked about pairs: ratings and clicks. Reference: Lee et al. 2019 (MeLU), arXiv:1908.00413.
@@ -29,27 +30,24 @@ class PairScorer(nn.Module):
     Args:
         user_features: (users + 1, features) what is known of each; row 0 is not read.
         item_features: (items + 1, features).
-        user_offset: (kinds, users + 1) what is said of a user before adaptation.
-        item_offset: (kinds, items + 1).
         users: (users + 1, dim) where the vectors of users start; row 0 is not read.
         items: (items + 1, dim).
+        kinds: how many kinds of tasks there are.
         hidden: widths of the hidden layers.
     """
 
-    shared: ClassVar[tuple[str, ...]] = ("users", "items", "user_map", "item_map", "user_offset",
-                                         "item_offset")  # fmt: skip
+    shared: ClassVar[tuple[str, ...]] = ("users", "items", "user_map", "item_map")
     head: ClassVar[tuple[str, ...]] = ("weight",)
-    per_task: ClassVar[tuple[int, ...]] = (2, 3, 4)  # inputs that are not one per example
+    per_task: ClassVar[tuple[int, ...]] = (2, 3, 5)  # inputs that are not one per example
 
     def __init__(
         self,
         user_features: Float[Tensor, "users _"],
         item_features: Float[Tensor, "items _"],
-        user_offset: Float[Tensor, "kinds users"],
-        item_offset: Float[Tensor, "kinds items"],
         users: Float[Tensor, "users dim"],
         items: Float[Tensor, "items dim"],
         *,
+        kinds: int = 1,
         hidden: tuple[int, ...] = (64, 64),
     ) -> None:
         super().__init__()
@@ -62,13 +60,11 @@ class PairScorer(nn.Module):
         self.items = nn.Parameter(items.clone())
         self.user_map = nn.Parameter(torch.randn(user_features.shape[1], d) * 0.05)
         self.item_map = nn.Parameter(torch.randn(item_features.shape[1], d) * 0.05)
-        self.user_offset = nn.Parameter(user_offset.clone())
-        self.item_offset = nn.Parameter(item_offset.clone())
         self.stranger_user = nn.Parameter(torch.zeros(d))
         self.stranger_item = nn.Parameter(torch.zeros(d))
-        widths = (4 * d, *hidden)
+        widths = (4 * d + kinds, *hidden)
         self.body = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
-        self.code_dim = widths[-1] + 3 * d + 1
+        self.code_dim = widths[-1] + 3 * d + kinds + 1
         self.weight = nn.Parameter(torch.zeros(self.code_dim))
 
     def forward(
@@ -77,6 +73,7 @@ class PairScorer(nn.Module):
         items: Int[Tensor, " examples"],
         known_user: Float[Tensor, " _"],
         known_item: Float[Tensor, " _"],
+        said: Float[Tensor, "examples kinds"],
         kind: Int[Tensor, ""],
     ) -> Float[Tensor, " examples"]:
         """Return the prediction of each pair.
@@ -87,9 +84,10 @@ class PairScorer(nn.Module):
             items: 1 + index of the item; likewise.
             known_user: features of the stranger, if it is a user.
             known_item: features of the stranger, if it is an item.
-            kind: which offset counts.
+            said: the offsets of each pair.
+            kind: whose offset is added.
         """
-        features, offset = self.design(users, items, known_user, known_item, kind)
+        features, offset = self.design(users, items, known_user, known_item, said, kind)
         return features @ self.weight + offset
 
     def design(
@@ -98,6 +96,7 @@ class PairScorer(nn.Module):
         items: Int[Tensor, " examples"],
         known_user: Float[Tensor, " _"],
         known_item: Float[Tensor, " _"],
+        said: Float[Tensor, "examples kinds"],
         kind: Int[Tensor, ""],
     ) -> tuple[Float[Tensor, "examples dim"], Float[Tensor, " examples"]]:
         """Return the features that the head weighs, and what is added to their sum."""
@@ -108,15 +107,12 @@ class PairScorer(nn.Module):
         told_user, told_item = known_users @ self.user_map, known_items @ self.item_map
         u = torch.where(new_user, self.stranger_user, self.users[user])
         v = torch.where(new_item, self.stranger_item, self.items[item])
-        h = torch.cat([u, v, told_user, told_item], dim=1)
+        h = torch.cat([u, v, told_user, told_item, said], dim=1)
         for layer in self.body:
             h = torch.relu(layer(h))
         u, v = u + told_user, v + told_item
-        z = torch.cat([h, u * v, v, u, torch.ones(len(users), 1)], dim=1)
-        kinds = kind.expand(users.shape)
-        said_user = torch.where(users <= 0, 0.0, self.user_offset[kinds, user])
-        said_item = torch.where(items <= 0, 0.0, self.item_offset[kinds, item])
-        return z, said_user + said_item
+        z = torch.cat([h, u * v, v, u, said, torch.ones(len(users), 1)], dim=1)
+        return z, said.take_along_dim(kind.expand(len(users))[:, None], dim=1)[:, 0]
 
     def codes(self, *inputs: Tensor) -> Float[Tensor, "examples code"]:
         """Return what the amortised learner reads of each example: the design's features."""

@@ -188,7 +188,7 @@ class Behaviours:
 
         from warmstart.recommenders import pair_training
         from warmstart.recommenders.batches import padded
-        from warmstart.recommenders.pair_tasks import known_features, pair_examples
+        from warmstart.recommenders.pair_tasks import known_features, pair_examples, said_of
 
         kinds = self._kinds({n: sp.csr_array((0, 0)) for n in self.names})
         kind = kinds[self.names.index(behaviour) + (len(self.names) if role == "item" else 0)]
@@ -208,10 +208,15 @@ class Behaviours:
         met_by, mask = padded(indptr, np.where(met[flat], 1 + flat, -1 - flat))
         told, _ = padded(indptr, np.concatenate([*said, np.zeros(0, np.float32)]))
         about = known_features(features, np.arange(len(shown)), own)
-        support = pair_examples(met_by, told, mask, about, far, kind)
+        offsets = self.arrays["item_offset" if role == "user" else "user_offset"]
+        said_before = said_of(offsets, met_by)
+        support = pair_examples(met_by, told, mask, about, said_before, far, kind)
         signed = np.where(met[wanted], 1 + wanted, -1 - wanted)
         real = np.ones(wanted.shape, bool)
-        query = pair_examples(signed, np.zeros(wanted.shape, np.float32), real, about, far, kind)
+        query = pair_examples(
+            signed, np.zeros(wanted.shape, np.float32), real, about, said_of(offsets, signed), far,
+            kind,
+        )  # fmt: skip
         with torch.no_grad():
             adapted = self._learner.adapt(problem, meta, support)
             found = problem.predict(meta, adapted, query)

@@ -25,7 +25,7 @@ from warmstart.core.types import FloatArray, Histories, Progress, State
 from warmstart.meta.settings import OuterConfig
 
 if TYPE_CHECKING:
-    from warmstart.meta.learner import Learner, Params, Problem
+    from warmstart.meta.learner import Examples, Learner, Params, Problem
     from warmstart.recommenders.pair_tasks import PairKind
     from warmstart.recommenders.pair_training import PairTraining
 
@@ -182,7 +182,7 @@ class Pair:
         _, problem, meta = self._served
         import torch
 
-        from warmstart.meta.learner import Examples
+        from warmstart.recommenders.pair_tasks import pair_query
         from warmstart.recommenders.pair_training import asked
 
         out = np.empty(items.shape, np.float32)
@@ -190,14 +190,13 @@ class Pair:
         with torch.no_grad():
             for start in range(0, len(histories), size):
                 users = np.arange(start, min(start + size, len(histories)))
-                adapted, inputs = self._adapt(histories.take(users))
-                wanted = torch.from_numpy(asked(self.arrays, items[users]))
-                pairs = (torch.zeros_like(wanted), wanted, *inputs[2:])
-                examples = Examples.of(pairs, torch.zeros(wanted.shape))
-                out[users] = problem.predict(meta, adapted, examples).numpy()
+                adapted, support = self._adapt(histories.take(users))
+                wanted = asked(self.arrays, items[users])
+                pairs = pair_query(support, wanted, self.arrays["item_offset"])
+                out[users] = problem.predict(meta, adapted, pairs).numpy()
         return out
 
-    def _adapt(self, histories: Histories) -> Any:  # noqa: ANN401  (Params, inputs)
+    def _adapt(self, histories: Histories) -> tuple[Params, Examples]:
         from warmstart.recommenders.pair_tasks import pair_support
         from warmstart.recommenders.pair_training import asked
 
@@ -212,8 +211,9 @@ class Pair:
             histories = replace(histories, features=sp.csr_array((len(histories), n)))
         kind = self._kind(sp.csr_array((0, len(self.arrays["items"]) - 1)))
         others = asked(self.arrays, histories.items.astype(np.int64))
-        support = pair_support(histories, others, labels, kind, self.about["n_item_features"])
-        return learner.adapt(problem, meta, support), support.inputs
+        offsets, width = self.arrays["item_offset"], self.about["n_item_features"]
+        support = pair_support(histories, others, labels, offsets, kind, width)
+        return learner.adapt(problem, meta, support), support
 
     def state(self) -> State:
         """Return everything meta-learned."""

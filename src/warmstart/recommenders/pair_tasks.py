@@ -52,6 +52,7 @@ def draw_pair_tasks(
     who: IntArray,
     rng: np.random.Generator,
     *,
+    offsets: Array,
     known: sp.csr_array | None,
     n_other_features: int,
     max_shots: int,
@@ -65,6 +66,7 @@ def draw_pair_tasks(
         kind: which pairs.
         who: (tasks,) rows of its matrix, each with two pairs at least.
         rng: source of the cuts.
+        offsets: (tasks, kinds, 1 + others) what is said of the other side, in each task's eyes.
         known: (all, features) what is known of each.
         n_other_features: how many features the other side has.
         max_shots: most pairs in a support; how many is drawn evenly from 0 on.
@@ -91,7 +93,8 @@ def draw_pair_tasks(
         if kind.negatives:
             items, labels, mask = _with_negatives(items, labels, mask, rows, kind.negatives, rng)
         items = np.where(rng.random(items.shape) < id_dropout, -items, items)
-        return pair_examples(items, labels, mask, features, n_other_features, kind)
+        said = np.take_along_axis(offsets, np.maximum(items, 0)[:, None], axis=2)
+        return pair_examples(items, labels, mask, features, said, n_other_features, kind)
 
     support = examples(first, max_shots)
     if kind.negatives:  # half of the tasks show only what happened, as people do
@@ -106,6 +109,7 @@ def pair_support(
     histories: Histories,
     others: Array,
     labels: Array,
+    offsets: Array,
     kind: PairKind,
     n_other_features: int,
 ) -> Examples:
@@ -115,13 +119,39 @@ def pair_support(
         histories: of the users.
         others: (events,) 1 + index of the item of each event, negative where nobody met it.
         labels: (events,) what each event says.
+        offsets: (kinds, 1 + items) what is said of the items.
         kind: which kind of task.
         n_other_features: how many features an item has.
     """
     items, mask = padded(histories.indptr, others)
     found, _ = padded(histories.indptr, labels.astype(np.float32))
     features = known_features(histories.features, np.arange(len(histories)))
-    return pair_examples(items, found, mask, features, n_other_features, kind)
+    return pair_examples(items, found, mask, features, said_of(offsets, items), n_other_features,
+                         kind)  # fmt: skip
+
+
+def pair_query(support: Examples, others: Array, offsets: Array) -> Examples:
+    """Return other pairs of the users of some supports, to predict.
+
+    Args:
+        support: of the users.
+        others: (users, pairs) 1 + index of each item, negative where training has not met it.
+        offsets: (kinds, 1 + items) what is said of the items.
+    """
+    met, (_, _, known, nothing, _, kinds) = torch.from_numpy(others), support.inputs
+    said = torch.from_numpy(np.moveaxis(offsets[:, np.maximum(others, 0)], 0, 2))
+    inputs = (torch.zeros_like(met), met, known, nothing, said.contiguous(), kinds)
+    return Examples.of(inputs, torch.zeros(met.shape), kind=support.kind)
+
+
+def said_of(offsets: Array, others: Array) -> Array:
+    """Return (tasks, kinds, pairs) what is said of the other sides; nothing of those never met.
+
+    Args:
+        offsets: (kinds, 1 + others); the first column is zero.
+        others: (tasks, pairs) 1 + index of each, negative where training has not met it.
+    """
+    return np.moveaxis(offsets[:, np.maximum(others, 0)], 0, 1)
 
 
 def pair_examples(
@@ -129,6 +159,7 @@ def pair_examples(
     labels: Array,
     mask: Array,
     known: Tensor,
+    said: Array,
     n_other_features: int,
     kind: PairKind,
 ) -> Examples:
@@ -140,6 +171,7 @@ def pair_examples(
         labels: (tasks, pairs).
         mask: (tasks, pairs) which are real.
         known: (tasks, features) of the stranger.
+        said: (tasks, kinds, pairs) the offsets of the other side.
         n_other_features: how many features the known side has.
         kind: which kind of task.
     """
@@ -147,9 +179,10 @@ def pair_examples(
     met, stranger = torch.from_numpy(others), torch.zeros(others.shape, dtype=torch.long)
     nothing = torch.zeros(n, n_other_features)
     kinds = torch.full((n,), kind.number, dtype=torch.long)
-    inputs = (stranger, met, known, nothing, kinds)
+    offsets = torch.from_numpy(np.ascontiguousarray(np.moveaxis(said, 1, 2), np.float32))
+    inputs = (stranger, met, known, nothing, offsets, kinds)
     if kind.who == "item":
-        inputs = (met, stranger, nothing, known, kinds)
+        inputs = (met, stranger, nothing, known, offsets, kinds)
     return Examples.of(inputs, torch.from_numpy(labels), torch.from_numpy(mask), kinds)
 
 
@@ -187,7 +220,9 @@ def together(batches: Sequence[Tasks], weights: Sequence[float]) -> Tasks:
 
 
 def _widened(values: Tensor, width: int, wanted: int) -> Tensor:
-    return torch.nn.functional.pad(values, (0, wanted - width))
+    """Return (tasks, pairs, …) values with room for more pairs."""
+    room = values.new_zeros(len(values), wanted - width, *values.shape[2:])
+    return torch.cat([values, room], dim=1)
 
 
 def known_features(known: sp.csr_array | None, who: IntArray, width: int = 0) -> Tensor:

@@ -25,8 +25,9 @@ from warmstart.recommenders.checkpoint import Checkpoint
 from warmstart.recommenders.pair_tasks import PairKind, draw_pair_tasks, together
 
 Arrays = dict[str, npt.NDArray[Any]]
-_TABLES = ("user_features", "item_features", "user_offset", "item_offset", "users", "items")
-_FIXED = ("user_features", "item_features", "met")
+_TABLES = ("user_features", "item_features", "users", "items")
+_FIXED = ("user_features", "item_features", "user_offset", "item_offset", "met")
+_FOLDS = 10
 _EXAM_SHOTS = (1, 5, 20)
 _ID_DROPOUT = 0.05
 
@@ -88,7 +89,7 @@ def pair_problem(arrays: Mapping[str, npt.NDArray[Any]], kinds: Sequence[PairKin
                  how: PairTraining) -> Problem:  # fmt: skip
     """Return the network over these tables with the losses of these kinds."""
     tables = (torch.from_numpy(np.asarray(arrays[n], np.float32)) for n in _TABLES)
-    model = PairScorer(*tables, hidden=how.hidden)
+    model = PairScorer(*tables, kinds=len(kinds), hidden=how.hidden)
     losses = [(log_loss if kind.binary else squared)(how.weakness) for kind in kinds]
     return Problem.of(model, losses[0] if len(losses) == 1 else by_kind(losses), block=how.block)
 
@@ -125,7 +126,12 @@ def train_pairs(
     kinds, held, trained = _hold_out(kinds, users.size, items.size, how, rng)
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
-        arrays = _tables(kinds, trained, users, items, how, generator(seed, "factors"))
+        folds = {side: rng.integers(1, _FOLDS + 1, n) for side, n in
+                 (("user", users.size), ("item", items.size))}  # fmt: skip
+        for kind, out in zip(kinds, held, strict=True):
+            folds[kind.who][out] = 0  # they are not in what is said at all
+        offsets = _offsets(kinds, trained, folds, how.shrinkage)
+        arrays = _tables(kinds, trained, users, items, offsets, how, generator(seed, "factors"))
         problem = pair_problem(arrays, kinds, how)
         meta = {n: torch.nn.Parameter(p) for n, p in learner.init(problem).items()}
         able = [i for i, rows in enumerate(trained) if len(rows)]
@@ -143,6 +149,7 @@ def train_pairs(
                 kinds[i],
                 who,
                 rng,
+                offsets=offsets[kinds[i].who][folds[kinds[i].who][who]],
                 known=own.features,
                 n_other_features=other.width,
                 max_shots=how.max_shots,
@@ -263,26 +270,25 @@ def _tables(
     trained: Sequence[IntArray],
     users: Side,
     items: Side,
+    offsets: Mapping[str, FloatArray],
     how: PairTraining,
     rng: np.random.Generator,
 ) -> Arrays:
-    """Return where the network's tables start: offsets by means, vectors by truncated SVD.
+    """Return the network's tables; vectors start at truncated SVD.
 
     The dimensions of each kind of users' tasks stand side by side.
     """
     dim, sizes = how.embedding_dim, (users.size, items.size)
     width = dim * sum(kind.who == "user" for kind in kinds)
     vectors = [rng.normal(0, 0.03, (n + 1, width)).astype(np.float32) for n in sizes]
-    offsets = [np.zeros((len(kinds), n + 1), np.float32) for n in sizes]
     of_users = [i for i, kind in enumerate(kinds) if kind.who == "user"]
     for i, kind in enumerate(kinds):
-        labels, side = kind.labels[trained[i]], 1 if kind.who == "user" else 0
-        offsets[side][i, 1:] = _offset(labels, kind, how.shrinkage)
         if kind.who != "user":
             continue
+        labels = kind.labels[trained[i]]
         share = np.arange(dim) + dim * of_users.index(i)
         left = labels.astype(np.float64)
-        left.data = left.data - (0 if kind.binary else offsets[1][i, 1 + left.indices])
+        left.data = left.data - (0 if kind.binary else offsets["user"][0, i, 1 + left.indices])
         rank = min(len(share), min(left.shape) - 1)
         if rank < 1 or not np.abs(left.data).sum() > 0:
             continue
@@ -300,22 +306,46 @@ def _tables(
         "items": vectors[1],
         "user_features": users.table(),
         "item_features": items.table(),
-        "user_offset": offsets[0],
-        "item_offset": offsets[1],
+        "user_offset": offsets["item"][0],
+        "item_offset": offsets["user"][0],
     }
 
 
-def _offset(labels: sp.csr_array, kind: PairKind, shrinkage: float) -> FloatArray:
-    """Return what is said of each of the other side: a shrunken mean, or a shrunken log-odds."""
-    n = labels.shape[1]
-    counts = np.bincount(labels.indices, minlength=n)
-    sums = np.bincount(labels.indices, labels.data, minlength=n)
+def _offsets(
+    kinds: Sequence[PairKind],
+    trained: Sequence[IntArray],
+    folds: Mapping[str, IntArray],
+    shrinkage: float,
+) -> dict[str, FloatArray]:
+    """Return for each role (1 + folds, kinds, 1 + others) what is said of the other side.
+
+    The first is what all tasks say; the others leave out one fold of the tasks each, so that no
+    task finds its own labels in what is said. The first column is the stranger's: nothing.
+    """
+    most = {role: max((k.labels.shape[1] for k in kinds if k.who == role), default=0)
+            for role in folds}  # fmt: skip
+    found = {role: np.zeros((1 + _FOLDS, len(kinds), 1 + n), np.float32)
+             for role, n in most.items()}  # fmt: skip
+    for i, (kind, rows) in enumerate(zip(kinds, trained, strict=True)):
+        labels, n = kind.labels[rows], kind.labels.shape[1]
+        fold = np.repeat(folds[kind.who][rows], np.diff(labels.indptr))
+        place, shape = fold * n + labels.indices, (1 + _FOLDS, n)
+        counts = np.bincount(place, minlength=shape[0] * n).reshape(shape)
+        sums = np.bincount(place, labels.data, minlength=shape[0] * n).reshape(shape)
+        left_out = np.arange(1 + _FOLDS)[:, None] > 0
+        counts, sums = (x.sum(axis=0) - np.where(left_out, x, 0) for x in (counts, sums))
+        found[kind.who][:, i, 1:] = _offset(counts, sums, kind, shrinkage)
+    return found
+
+
+def _offset(counts: Any, sums: Any, kind: PairKind, shrinkage: float) -> FloatArray:  # noqa: ANN401
+    """Return a shrunken mean, or shrunken log-odds, from (folds, others) counts and sums."""
+    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
     if kind.negatives:  # what is counted is who met it, against pairs drawn evenly
-        share = (counts + 1.0) / max(1, len(labels.data)) * n
-        return np.asarray(np.log(share), np.float32)
+        return np.asarray(np.log((counts + 1.0) / total * counts.shape[1]), np.float32)
     if not kind.binary:
         return np.asarray(sums / np.maximum(counts + shrinkage, 1e-9), np.float32)
-    mean = float(np.clip(labels.data.mean() if len(labels.data) else 0.5, 0.01, 0.99))
+    mean = np.clip(sums.sum(axis=1, keepdims=True) / total, 0.01, 0.99)
     share = (sums + (shrinkage + 1) * mean) / (counts + shrinkage + 1)
     return np.asarray(np.log(share) - np.log1p(-share), np.float32)
 
