@@ -58,9 +58,9 @@ class BehavioursExperiment(Config):
     )
     candidates: tuple[dict[str, Any], ...] = (
         {},
+        {"dropout": 0.3},
+        {"outer": {"weight_decay": 300.0}},
         {"weakness": 0.0},
-        {"outer": {"weight_decay": 100.0}},
-        {"weakness": 0.0, "outer": {"weight_decay": 100.0}},
     )
     items_too: bool = True
 

@@ -156,7 +156,7 @@ class Problem:
         """Return what another method of the module makes of each task's examples, unadapted."""
         weights = {f"model.{n}": meta[n] for n, _ in self.model.named_parameters()}
         module = _Calls(self.model, method)
-        each = vmap(lambda *inputs: functional_call(module, weights, inputs))
+        each = vmap(lambda *i: functional_call(module, weights, i), randomness="different")
         return each(*examples.inputs)
 
     def losses(self, meta: Params, adapted: Params, examples: Examples) -> Tensor:

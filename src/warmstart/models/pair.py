@@ -34,6 +34,8 @@ class PairScorer(nn.Module):
         items: (items + 1, dim).
         kinds: how many kinds of tasks there are.
         hidden: widths of the hidden layers.
+        dropout: share of the hidden units, and of the products and vectors of items in z, that
+            training leaves out.
     """
 
     shared: ClassVar[tuple[str, ...]] = ("users", "items", "user_map", "item_map")
@@ -49,8 +51,10 @@ class PairScorer(nn.Module):
         *,
         kinds: int = 1,
         hidden: tuple[int, ...] = (64, 64),
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.dropout = nn.Dropout(dropout)
         self.user_features: Tensor
         self.item_features: Tensor
         self.register_buffer("user_features", user_features)
@@ -109,9 +113,10 @@ class PairScorer(nn.Module):
         v = torch.where(new_item, self.stranger_item, self.items[item])
         h = torch.cat([u, v, told_user, told_item, said], dim=1)
         for layer in self.body:
-            h = torch.relu(layer(h))
+            h = self.dropout(torch.relu(layer(h)))
         u, v = u + told_user, v + told_item
-        z = torch.cat([h, u * v, v, u, said, torch.ones(len(users), 1)], dim=1)
+        known = [self.dropout(u * v), self.dropout(v), u, said]
+        z = torch.cat([h, *known, torch.ones(len(users), 1)], dim=1)
         return z, said.take_along_dim(kind.expand(len(users))[:, None], dim=1)[:, 0]
 
     def codes(self, *inputs: Tensor) -> Float[Tensor, "examples code"]:

@@ -54,6 +54,7 @@ class BehavioursConfig(Config):
         adapt: FOMA's inner loop; `kinds` is filled in.
         embedding_dim: width of the vectors of ids, for each behaviour.
         hidden: widths of the hidden layers.
+        dropout: share of the network's features that a training step leaves out.
         max_shots: most pairs in a support.
         query_pairs: most pairs in a query.
         shrinkage: labels of the overall mean with which every offset starts.
@@ -67,12 +68,13 @@ class BehavioursConfig(Config):
     adapt: FOMAConfig = FOMAConfig(inner_steps=3, inner_lr=0.1)
     embedding_dim: int = Field(32, ge=1)
     hidden: tuple[int, ...] = (64, 64)
+    dropout: float = Field(0.7, ge=0, lt=1)
     max_shots: int = Field(20, ge=1)
     query_pairs: int = Field(20, ge=1)
     shrinkage: float = Field(5.0, ge=0)
     weakness: float = Field(5.0, ge=0)
     validation_fraction: float = Field(0.05, gt=0, lt=1)
-    outer: OuterConfig = OuterConfig(epochs=30, batch_size=64, outer_lr=3e-3, weight_decay=30.0)
+    outer: OuterConfig = OuterConfig(epochs=30, batch_size=64, outer_lr=3e-3, weight_decay=100.0)
 
 
 class Behaviours:
@@ -248,8 +250,8 @@ class Behaviours:
 
         c = self.config
         return pair_training.PairTraining(
-            "head", c.embedding_dim, c.hidden, c.max_shots, c.query_pairs, c.shrinkage, c.weakness,
-            c.validation_fraction, c.outer,
+            "head", c.embedding_dim, c.hidden, c.dropout, c.max_shots, c.query_pairs, c.shrinkage,
+            c.weakness, c.validation_fraction, c.outer,
         )  # fmt: skip
 
 

@@ -42,6 +42,7 @@ class PairConfig(Config):
         target: "rating" or "click"; None takes ratings where there are dislikes.
         embedding_dim: width of the vectors of ids.
         hidden: widths of the hidden layers.
+        dropout: share of the network's features that a training step leaves out.
         max_shots: most pairs in a support.
         query_pairs: most pairs in a query.
         negatives: of clicks: pairs drawn at random for each pair that happened.
@@ -57,6 +58,7 @@ class PairConfig(Config):
     target: Literal["rating", "click"] | None = None
     embedding_dim: int = Field(48, ge=1)
     hidden: tuple[int, ...] = (64, 64)
+    dropout: float = Field(0.3, ge=0, lt=1)
     max_shots: int = Field(40, ge=1)
     query_pairs: int = Field(20, ge=1)
     negatives: float = Field(1.0, gt=0)

@@ -65,6 +65,7 @@ class PairTraining:
         block: which parameters gradient learners move, "all" or "head".
         embedding_dim: width of the vectors of ids, for each kind of users' tasks.
         hidden: widths of the hidden layers.
+        dropout: see `warmstart.models.pair`.
         max_shots: most pairs in a support.
         query_pairs: most pairs in a query.
         shrinkage: labels of the overall mean with which every offset starts.
@@ -77,6 +78,7 @@ class PairTraining:
     block: str
     embedding_dim: int
     hidden: tuple[int, ...]
+    dropout: float
     max_shots: int
     query_pairs: int
     shrinkage: float
@@ -89,7 +91,7 @@ def pair_problem(arrays: Mapping[str, npt.NDArray[Any]], kinds: Sequence[PairKin
                  how: PairTraining) -> Problem:  # fmt: skip
     """Return the network over these tables with the losses of these kinds."""
     tables = (torch.from_numpy(np.asarray(arrays[n], np.float32)) for n in _TABLES)
-    model = PairScorer(*tables, kinds=len(kinds), hidden=how.hidden)
+    model = PairScorer(*tables, kinds=len(kinds), hidden=how.hidden, dropout=how.dropout)
     losses = [(log_loss if kind.binary else squared)(how.weakness) for kind in kinds]
     return Problem.of(model, losses[0] if len(losses) == 1 else by_kind(losses), block=how.block)
 
@@ -183,6 +185,7 @@ def train_pairs(
             for k in sorted({min(k, how.max_shots) for k in _EXAM_SHOTS})
             if len(held[i])
         ]
+        problem.model.eval()
         before = [mean_loss(learner, problem, _values(meta), e) for e in exams]
 
         def validate() -> float:
