@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The CPU build of torch first, so that nothing pulls gigabytes of CUDA packages after it.
 TORCH := torch==2.13.0
+# Only its weights are used, and its pins fit nothing.
+AISFX := aisfx==0.1.2
 
 .PHONY: help demo test test-all lint docs bench clean
 .DEFAULT_GOAL := help
@@ -24,6 +26,7 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.run pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps $(AISFX)
 	touch $@
 
 demo: $(VENV)/.run  ## meta-train on MovieLens-100K and recommend to a brand-new user

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from sklearn.linear_model import Ridge
 
 from warmstart.core.types import Histories
+from warmstart.data.content import Block
 from warmstart.recommenders.content import ContentMap
 
 
@@ -12,34 +15,85 @@ def method(model):
     return model.method
 
 
-def test_the_penalty_is_chosen_by_leaving_each_item_out(method, split):
-    """Allen's formula against refitting without the item."""
-    features = split.train.item_features.transform(split.train.item_table)
-    likes = np.asarray(split.train.positives().sum(axis=0)).ravel()
-    known = np.flatnonzero(likes > 0)
-    target = method.parts.encoder.items[known]
-    target = target - target.mean(axis=0)
-    x = features[known].toarray()
-    x = x - x.mean(axis=0)
-    weight = likes[known] / likes[known].sum()
-    errors = {}
-    for penalty in (1.0, 3.0, 10.0, 30.0, 100.0, 300.0):
-        off = []
-        for left in range(len(known)):
-            rest = np.arange(len(known)) != left
-            ridge = x[rest].T @ x[rest] + penalty * np.eye(x.shape[1])
-            guess = x[left] @ np.linalg.solve(ridge, x[rest].T @ target[rest])
-            off.append(np.square(target[left] - guess).sum())
-        errors[penalty] = weight @ np.array(off)
-    found = ContentMap.learn(features, method.parts.encoder.items, likes)
-    assert found.penalty == min(errors, key=errors.get)
+@pytest.fixture(scope="module")
+def likes(split):
+    return split.train.positives()
+
+
+def planted_likes(rng, n_users=300, n_items=120):
+    """Likes that follow two hidden tastes, which one block of vectors tells and one does not."""
+    nature, taste = rng.normal(size=(n_items, 2)), rng.normal(size=(n_users, 2))
+    liked = taste @ nature.T + rng.normal(size=(n_users, n_items)) > 1.2
+    truth = np.concatenate([nature, 0.3 * rng.normal(size=(n_items, 2))], axis=1)
+    return sp.csr_array(liked.astype(np.float32)), truth, rng.normal(size=(n_items, 12))
+
+
+def test_what_is_lent_is_a_ridge_regression():
+    """N times any target is what scikit-learn's ridge predicts from the blocks."""
+    rng = np.random.default_rng(0)
+    _, truth, noise = planted_likes(rng)
+    known = rng.random(120) < 0.8
+    content = {"good": Block.of_vectors(truth), "some": Block.of_vectors(noise, known)}
+    found = ContentMap(content, np.arange(100), {"good": 1.5, "some": 0.5}, 7.0, 0.0)
+    new = {name: block.take(np.arange(100, 120)) for name, block in content.items()}
+
+    def rows(items):
+        parts = []
+        for name, values in (("good", truth), ("some", noise)):
+            mask = content[name].known
+            lend = np.flatnonzero(mask[:100])
+            mean = values[lend].mean(axis=0)
+            length = np.sqrt(np.square(values[lend] - mean).sum(axis=1).mean())
+            own = np.where(mask[items][:, None], values[items] - mean, 0)
+            parts.append(found.weights[name] / length * own)
+        return np.concatenate(parts, axis=1)
+
+    target = rng.normal(size=(100, 3))
+    ridge = Ridge(alpha=7.0, fit_intercept=False).fit(rows(np.arange(100)), target)
+    np.testing.assert_allclose(
+        found.lend(new) @ target, ridge.predict(rows(np.arange(100, 120))), atol=1e-4
+    )
+    only = found.lend({"good": new["good"]})  # a block that is not there is lacking
+    masked = found.lend(new | {"some": Block(new["some"].values * 0, np.zeros(20, bool))})
+    np.testing.assert_array_equal(only, masked)
+
+
+def test_a_block_that_says_nothing_is_weighed_down():
+    rng = np.random.default_rng(1)
+    liked, truth, noise = planted_likes(rng)
+    both = {"good": Block.of_vectors(truth), "noise": Block.of_vectors(noise)}
+    found = ContentMap.learn(both, liked)
+    assert found.weights["good"] > 2 * found.weights["noise"]
+    alone = ContentMap.learn({"noise": both["noise"]}, liked)
+    assert found.quality > alone.quality + 0.1
+    again = ContentMap.learn(both, liked)
+    assert (again.weights, again.penalty) == (found.weights, found.penalty)
+
+
+def test_nothing_is_learned_from_too_little(likes):
+    _, truth, _ = planted_likes(np.random.default_rng(2))
+    few = sp.csr_array((np.ones(3, np.float32), ([0, 1, 2], [0, 1, 2])), shape=(5, 120))
+    assert ContentMap.learn({"good": Block.of_vectors(truth)}, few) is None
+    assert ContentMap.learn({}, likes) is None
+
+
+def test_what_is_saved_is_what_was_learned():
+    rng = np.random.default_rng(3)
+    liked, truth, noise = planted_likes(rng)
+    onehot = Block(sp.csr_array((noise > 1).astype(np.float32)), (noise > 1).any(axis=1))
+    found = ContentMap.learn({"good": Block.of_vectors(truth), "种类": onehot}, liked)
+    back = ContentMap.restored(found.about(), found.arrays())
+    new = {"good": Block.of_vectors(truth[:7]), "种类": onehot.take(np.arange(7))}
+    np.testing.assert_array_equal(back.lend(new), found.lend(new))
+    assert ContentMap.restored(None, {}) is None
 
 
 def test_an_item_with_the_content_of_a_known_one_is_placed_beside_it(method, split):
-    features = split.train.item_features.transform(split.train.item_table)
+    features = split.train.item_matrix
     likes = np.asarray(split.train.positives().sum(axis=0)).ravel()
     known = np.flatnonzero(likes > 0)
-    grown = method.with_items(features[known[:10]], 10)
+    twins = {name: block.take(known[:10]) for name, block in split.train.content.items()}
+    grown = method.with_items(twins, 10)
     vectors = grown.parts.encoder.items
     genres = features[known].toarray()
     for new, twin in enumerate(known[:10]):
@@ -49,10 +103,10 @@ def test_an_item_with_the_content_of_a_known_one_is_placed_beside_it(method, spl
 
 
 def test_old_items_keep_their_scores(method, split):
-    features = split.train.item_features.transform(split.train.item_table)
     users = split.tasks.at(3)
     before = method.score(users)
-    grown = method.with_items(features[[0, 1]], 2)
+    two = {name: block.take(np.arange(2)) for name, block in split.train.content.items()}
+    grown = method.with_items(two, 2)
     after = grown.score(users)
     assert after.shape == (len(users), 122)
     shift = (after[:, :120] - before).mean(axis=1, keepdims=True)
@@ -87,6 +141,6 @@ def test_cold_items_with_content_rank_above_chance(method, split):
 
 
 def test_an_item_of_which_nothing_is_known_ranks_last(method):
-    grown = method.with_items(None, 1)
+    grown = method.with_items({}, 1)
     scores = grown.score(Histories.empty(1))[0]
     assert (scores[:-1] >= scores[-1]).mean() > 0.95

@@ -16,6 +16,7 @@ _VERBS = {
     "demo": "Meta-train on MovieLens-100K, recommend to somebody new, compare with baselines.",
     "data": "Named datasets and your own: list, fetch, describe, validate.",
     "train": "Train a model on your tables and save it.",
+    "items": "Add items that nobody has met to a saved model.",
     "recommend": "Recommend to new users, one or many, with a saved model.",
     "compare": "Compare methods on users that none of them has seen.",
 }

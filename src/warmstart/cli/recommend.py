@@ -174,7 +174,7 @@ def _mask(recommender: Recommender, path: Path) -> npt.NDArray[np.bool_]:
         first = wanted[int(np.argmax(at < 0))]
         raise DataError(
             f"{int((at < 0).sum())} of {len(at)} candidates are not in the catalogue "
-            f"(first: {first!r}); leave them out, or train with them in the items table"
+            f"(first: {first!r}); leave them out, or add them: warmstart items add"
         )
     mask = np.zeros(len(catalogue), bool)
     mask[at] = True

@@ -13,9 +13,12 @@ import typer
 from rich.console import Console
 
 from warmstart.cli._shared import Interrupted, check_folder, rows_rule, write_json
-from warmstart.core.errors import ConfigError, DivergedError
+from warmstart.core import registry
+from warmstart.core.errors import ConfigError, DivergedError, MissingExtraError
 from warmstart.data import Dataset, load_dataset
 from warmstart.recommenders import Recommender
+from warmstart.recommenders.encoding import KINDS, encode_items
+from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import Reports
 from warmstart.recommenders.recommender import can_resume
 
@@ -42,6 +45,23 @@ def train(
         Path | None, typer.Option(help="Settings of the method, JSON or TOML.")
     ] = None,
     schema: Annotated[Path | None, typer.Option(help="JSON file: what columns are.")] = None,
+    text_columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Item columns to read as text, a,b; by default those that look like it; '' none.",
+            show_default=False,
+        ),
+    ] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="Item column with paths of images.", show_default=False)
+    ] = None,
+    audio_column: Annotated[
+        str | None, typer.Option(help="Item column with paths of sounds.", show_default=False)
+    ] = None,
+    content_root: Annotated[
+        Path | None,
+        typer.Option(help="Folder that images and sounds lie in; by default that of the items."),
+    ] = None,
     on_bad_rows: Annotated[
         str, typer.Option(help="raise: refuse the table; drop: leave the rows out and say so.")
     ] = "raise",
@@ -67,6 +87,8 @@ def train(
         f"{dataset.n_users:,} users, {dataset.n_items:,} items, "
         f"{len(dataset.interactions):,} interactions"
     )
+    root = content_root or (items.parent if items is not None else None)
+    dataset = _encoded(dataset, text_columns, image_column, audio_column, root, console)
     checkpoint = out.with_name(out.name + ".checkpoint")
     keeps = can_resume(model.method)
     if resume and not keeps:
@@ -116,6 +138,35 @@ def _settings(path: Path | None) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"the settings {path} must be one table of names and values")
     return found
+
+
+def _encoded(
+    data: Dataset,
+    texts: str | None,
+    image: str | None,
+    audio: str | None,
+    root: Path | None,
+    console: Console,
+) -> Dataset:
+    """Encode the columns that are named, and those that look like content where none is."""
+    named = {c.strip(): "text" for c in (texts or "").split(",") if c.strip()}
+    named |= {c: kind for c, kind in ((image, "image"), (audio, "audio")) if c}
+    for name, column in data.schema.items.items():
+        asked = {"text": texts, "image": image, "audio": audio}
+        if asked.get(column.kind, "") is None:
+            try:
+                registry.lookup("encoders", KINDS[column.kind])().version  # noqa: B018
+                named.setdefault(name, KINDS[column.kind])
+            except (MissingExtraError, ConfigError) as error:
+                console.print(f"[yellow]column {name} is not read: {error}[/yellow]")
+    if not named:
+        return data
+    with progress_bar("encoding items", show=True) as bar:
+        data, report = encode_items(data, named, root=root, progress=bar)
+    console.print(
+        report.summary(), style="yellow" if report.faults else None, highlight=False, markup=False
+    )
+    return data
 
 
 def _load(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,8 @@ import scipy.sparse as sp
 
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.rng import generator
-from warmstart.core.types import Histories, IntArray
+from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.data.content import Block, Content, EncodedColumn, blocks_of
 from warmstart.data.features import FeatureSpace
 from warmstart.data.ids import Ids
 from warmstart.data.interactions import Interactions, Pairs, merge_pairs
@@ -42,6 +43,8 @@ class Dataset:
         report: what became of the rows that were read.
         user_features: fitted encoding of the users table, or None.
         item_features: fitted encoding of the items table, or None.
+        item_vectors: vectors of the items by modality, such as encoded texts or images.
+        item_encoders: which encoders made them; given vectors have none.
 
     Example:
         >>> rows = {"user": ["ann", "ann", "bo"], "item": [1, 2, 1], "rating": [5, 1, 4]}
@@ -60,6 +63,8 @@ class Dataset:
     report: RowReport = field(default_factory=RowReport)
     user_features: FeatureSpace | None = None
     item_features: FeatureSpace | None = None
+    item_vectors: Content = field(default_factory=dict)
+    item_encoders: tuple[EncodedColumn, ...] = ()
 
     @classmethod
     def from_tables(
@@ -208,6 +213,47 @@ class Dataset:
         return self.item_features.transform(self.item_table)
 
     @cached_property
+    def content(self) -> Content:
+        """What is known of items, in blocks: the encoded columns, then the vectors."""
+        columns: dict[str, Block] = {}
+        if self.item_features is not None and self.item_matrix is not None:
+            columns = blocks_of(self.item_features, self.item_matrix)
+        return columns | dict(self.item_vectors)
+
+    def with_item_vectors(self, name: str, ids: Sequence[Any], vectors: FloatArray) -> Self:
+        """Return the dataset with given vectors of its items as a modality of their own.
+
+        Args:
+            name: of the modality; it replaces a column or a modality of the same name.
+            ids: of the items whose vectors these are, in any order; ids that are not in the
+                catalogue are left out, and items that are not among them lack the modality.
+            vectors: (ids, dim); a row of zeros, or one that is not finite, counts as lacking.
+
+        Raises:
+            DataError: not a matrix, another number of rows, or an id twice.
+
+        Example:
+            >>> data = Dataset.from_tables({"user": [1, 2], "item": ["a", "b"]})
+            >>> more = data.with_item_vectors("sound", ["c", "b"], np.array([[1.0, 2], [3, 4]]))
+            >>> more.content["sound"].values.tolist(), more.content["sound"].known.tolist()
+            ([[0.0, 0.0], [3.0, 4.0]], [False, True])
+        """
+        given = Block.of_vectors(vectors)
+        if len(given.known) != len(ids):
+            raise DataError(f"{len(given.known):,} vectors for {len(ids):,} ids; give one for each")
+        at = self.items.find(ids)
+        kept = at[at >= 0]
+        if len(np.unique(kept)) < len(kept):
+            twice = self.items[int(np.flatnonzero(np.bincount(kept) > 1)[0])]
+            raise DataError(f"the id {twice!r} has two vectors; keep one")
+        values = np.zeros((self.n_items, given.dim), np.float32)
+        known = np.zeros(self.n_items, bool)
+        values[kept], known[kept] = given.dense()[at >= 0], given.known[at >= 0]
+        others = tuple(e for e in self.item_encoders if e.column != name)
+        modalities = dict(self.item_vectors) | {name: Block(values, known)}
+        return replace(self, item_vectors=modalities, item_encoders=others)
+
+    @cached_property
     def titles(self) -> list[str]:
         """What people call each item: its title, or its id where there is none."""
         names = [str(i) for i in self.items]
@@ -232,6 +278,10 @@ class Dataset:
                 for name in table.column_names:
                     digest.update(name.encode())
                     _feed(digest, table[name])
+        for name, block in self.item_vectors.items():
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(block.dense()).tobytes())
+            digest.update(block.known.tobytes())
         digest.update(self.schema.evidence.model_dump_json().encode())
         return digest.hexdigest()
 
@@ -270,7 +320,7 @@ class Dataset:
         """Return the dataset with the roles exchanged: items act, and users are recommended.
 
         A task is then one item, its support the first users who liked it: what warms a new item
-        up, by any method.
+        up, by any method. Vectors of the items are left behind.
 
         Example:
             >>> rows = {"user": ["ann", "ann", "bo"], "item": [1, 2, 1]}
@@ -291,6 +341,8 @@ class Dataset:
             schema=schema.model_copy(update=swapped),
             user_features=self.item_features,
             item_features=self.user_features,
+            item_vectors={},
+            item_encoders=(),
         )
 
     def at_least(self, *, users_per_item: int = 1, items_per_user: int = 1) -> Self:
@@ -327,6 +379,7 @@ class Dataset:
             ),
             user_table=tables[0],
             item_table=tables[1],
+            item_vectors={n: b.take(items) for n, b in self.item_vectors.items()},
         )
 
     def __repr__(self) -> str:

@@ -41,6 +41,7 @@ from warmstart.core.config import Config
 from warmstart.core.errors import ArtifactError, MissingExtraError, WarmstartError
 from warmstart.core.types import Histories, State
 from warmstart.data import FeatureSpace, Ids, Schema
+from warmstart.data.content import EncodedColumn
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.model_card import model_card
@@ -90,6 +91,7 @@ class CatalogueInfo(Config):
     schema_: dict[str, Any] = Field(alias="schema")
     user_features: list[dict[str, Any]] | None
     item_features: list[dict[str, Any]] | None
+    item_encoders: tuple[EncodedColumn, ...] = ()
 
 
 class Manifest(Config):
@@ -162,6 +164,7 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
             "schema": catalogue.schema.model_dump(mode="json"),
             "user_features": _plain(catalogue.user_features),
             "item_features": _plain(catalogue.item_features),
+            "item_encoders": [e.model_dump(mode="json") for e in catalogue.item_encoders],
         },
         "tensors": {n: {"dtype": a.dtype.name, "shape": a.shape} for n, a in arrays.items()},
         "files": {
@@ -465,6 +468,7 @@ def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
             schema=Schema.parse(info.schema_),
             user_features=_space(info.user_features),
             item_features=_space(info.item_features),
+            item_encoders=info.item_encoders,
             n_new=info.n_new,
         )
     except (WarmstartError, pa.ArrowException, ValueError, TypeError) as error:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from warmstart.core.errors import DataError
 from warmstart.data import Dataset, FeatureSpace, Ids, Schema
+from warmstart.data.content import EncodedColumn
 from warmstart.recommenders.filters import Filter, Mask, allowed_items
 from warmstart.recommenders.titles import Titles
 
@@ -28,6 +29,7 @@ class Catalogue:
         schema: kinds of the columns, the title column, how ratings become evidence.
         user_features: encoding of what is known of users, or None.
         item_features: encoding of what is known of items, or None.
+        item_encoders: which encoders read which columns of the items.
         n_new: how many items, at the end, were added after training.
     """
 
@@ -38,6 +40,7 @@ class Catalogue:
     schema: Schema
     user_features: FeatureSpace | None = None
     item_features: FeatureSpace | None = None
+    item_encoders: tuple[EncodedColumn, ...] = ()
     n_new: int = 0
 
     @classmethod
@@ -52,6 +55,7 @@ class Catalogue:
             schema=data.schema,
             user_features=data.user_features,
             item_features=data.item_features,
+            item_encoders=data.item_encoders,
         )
 
     def __len__(self) -> int:

@@ -1,93 +1,138 @@
 """Items without interactions: they borrow from the items whose content is like theirs.
 
-Ridge regression from content to any quantity of the items is linear in that quantity, so one
-matrix N serves them all: a new item's vectors, its popularity, its covariances and its rows of
-the memories are N times those of the known items (around their mean). The penalty is the one that
-best predicts the known items' vectors when each is left out in turn, which for ridge needs no
-refitting (Allen 1974, doi:10.1080/00401706.1974.10489157).
+Content comes in blocks: one for each column of categories or numbers, one for each modality of
+vectors (a text, an image, a sound). Every block is centred on the items that have it, brought to
+one length, and weighed; an item that lacks a block stands at its mean. Ridge regression from the
+blocks to any quantity of the items is linear in that quantity, so one matrix N serves them all: a
+new item's vectors, its popularity, its covariances and its rows of the memories are N times those
+of the known items (around their mean).
+
+The weights and the penalty are those that rank best an inner set of items that are made cold:
+what each user likes of the others is carried over by N, which is a ridge regression per user.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg as la
 import scipy.sparse as sp
 
+from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, IntArray
+from warmstart.data.content import Block, Content
 from warmstart.recommenders.memory import truncate
 from warmstart.recommenders.parts import Parts, matrix_arrays, matrix_from
 
-_PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-_MOST_FEATURES = 4_000  # the solve grows with the cube of this
-_NEIGHBOURS = 100
+_PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
+_WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
+_INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 1_500, 0.2
+_FEWEST = 20  # items; fewer cannot teach anything
+_AT_ONCE = 4_096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ContentMap:
     """How to smooth over the known items by content.
 
     Attributes:
-        features: (items, item features) content of the whole catalogue.
-        known: (known items,) indices of the items with likes, which lend.
+        content: of the whole catalogue.
+        lenders: (lenders,) indices of the items with likes, which lend.
+        weights: of each block.
         penalty: ridge penalty.
+        quality: nDCG@10 on the items that were made cold to choose all that.
     """
 
-    features: sp.csr_array
-    known: IntArray
+    content: Content
+    lenders: IntArray
+    weights: Mapping[str, float]
     penalty: float
+    quality: float
 
     @classmethod
-    def learn(
-        cls, features: sp.csr_array, vectors: FloatArray | None, likes: FloatArray
-    ) -> Self | None:
-        """Choose the penalty by leave-one-out error; None where nothing can be learned.
+    def learn(cls, content: Content, likes: sp.csr_array, *, seed: int = 0) -> Self | None:
+        """Choose weights and penalty; None where nothing can be learned.
 
         Args:
-            features: (items, item features).
-            vectors: (items, dim) learned vectors, which content must predict, or None.
-            likes: (items,) training likes; items without any lend nothing.
+            content: of the catalogue.
+            likes: (users, items) ones where a training user likes an item; items that nobody
+                likes lend nothing.
+            seed: which items are made cold.
         """
-        known = np.flatnonzero(likes > 0)
-        if vectors is None or len(known) < 20 or features.shape[1] == 0:
+        counts = np.bincount(likes.indices, minlength=likes.shape[1])
+        lenders = np.flatnonzero(counts > 0)
+        content = {n: b for n, b in content.items() if b.dim and b.known[lenders].any()}
+        if len(lenders) < _FEWEST or not content:
             return None
-        lenders = features[known]
-        centred, _ = _centred(lenders, lenders)
-        target = vectors[known]
-        target = target - target.mean(axis=0)
-        weight = likes[known] / likes[known].sum()
-        values, basis = np.linalg.eigh(centred.T @ centred)
-        projected = centred @ basis
-        errors = []
-        for penalty in _PENALTIES:
-            shrunk = projected / (np.maximum(values, 0) + penalty)
-            fitted = shrunk @ (projected.T @ target)
-            leverage = np.einsum("nf,nf->n", shrunk, projected)
-            left_out = (target - fitted) / np.maximum(1 - leverage, 1e-3)[:, None]
-            errors.append(float(weight @ np.square(left_out).sum(axis=1)))
-        return cls(features, known, _PENALTIES[int(np.argmin(errors))])
+        rng = generator(seed, "content")
+        chosen = np.sort(rng.permutation(lenders)[:_INNER_ITEMS])
+        cold = rng.random(len(chosen)) < _INNER_COLD
+        profile = likes[:, chosen]
+        warm, asked = sp.csr_array(profile[:, ~cold]), sp.csr_array(profile[:, cold])
+        users = np.flatnonzero((np.diff(warm.indptr) > 0) & (np.diff(asked.indptr) > 0))
+        users = np.sort(rng.permutation(users)[:_INNER_USERS])
+        kernels = {name: _kernel(block.take(chosen), ~cold) for name, block in content.items()}
+        weights, penalty, quality = dict.fromkeys(content, 1.0), _PENALTIES[1], -np.inf
+        if not len(users):
+            return cls(content, lenders, weights, penalty, 0.0)
+        warm, asked = warm[users], asked[users].toarray()
 
-    def lend(self, features: sp.csr_array) -> sp.csr_array:
-        """Return (new items, known items) sparse weights N."""
-        lenders, new = _centred(self.features[self.known], features)
-        ridge = lenders.T @ lenders
-        ridge[np.diag_indices(len(ridge))] += self.penalty
-        weights: FloatArray = (new @ np.linalg.solve(ridge, lenders.T)).astype(np.float32)
-        return truncate(weights, _NEIGHBOURS)
+        def judged(weights: Mapping[str, float], penalty: float) -> float:
+            kernel = np.zeros((len(chosen), int((~cold).sum())), np.float32)
+            for name, weight in weights.items():
+                kernel += np.float32(weight**2) * kernels[name]
+            gram = kernel[~cold]
+            gram[np.diag_indices(len(gram))] += penalty
+            lent = la.solve(gram, kernel[cold].T, assume_a="pos", check_finite=False)
+            return _ndcg(warm @ lent, asked)
 
-    def borrow(self, parts: Parts, new: IntArray, features: sp.csr_array) -> Parts:
+        for _ in range(2):
+            before = quality
+            for name in (None, *content):
+                for value in _PENALTIES if name is None else _WEIGHTS:
+                    trial = weights if name is None else weights | {name: value}
+                    if not any(trial.values()):
+                        continue
+                    found = judged(trial, value if name is None else penalty)
+                    if found > quality:
+                        quality, weights = found, dict(trial)
+                        penalty = value if name is None else penalty
+            if quality <= before:
+                break
+        return cls(content, lenders, weights, penalty, quality)
+
+    def lend(self, content: Content) -> FloatArray:
+        """Return (new items, lenders) weights N.
+
+        Args:
+            content: of the new items; blocks that are not there are lacking.
+        """
+        n_new = len(next(iter(content.values())).known) if content else 0
+        empty = {n: b.take(np.zeros(0, np.int64)) for n, b in self.content.items()}
+        rows = self._rows({n: empty[n].grown(content.get(n), n_new) for n in empty})
+        weights = la.cho_solve(self._factor, rows.T, check_finite=False).T
+        out = np.empty((n_new, len(self.lenders)), np.float32)
+        for start in range(0, len(self.lenders), _AT_ONCE):
+            out[:, start : start + _AT_ONCE] = weights @ self._lending(start).T
+        return out
+
+    def borrow(self, parts: Parts, new: IntArray, content: Content, *, neighbours: int) -> Parts:
         """Return the parts with the items `new` filled in from their content.
 
         Args:
             parts: fitted parts whose catalogue already has the new items.
             new: (new items,) their indices.
-            features: (new items, item features).
+            content: of the new items.
+            neighbours: weights kept of an item where a part is sparse.
         """
-        smoother, known = self.lend(features), self.known
+        smoother, known = self.lend(content), self.lenders
         spread = partial(spread_by, smoother, known, new)
+        both = partial(_spread_both, smoother, known, new, neighbours)
         encoder = parts.encoder
         if encoder is not None:
             n = len(parts.log_popularity)
@@ -101,7 +146,6 @@ class ContentMap:
         belief = parts.belief
         log_mean = np.log(np.maximum(belief.mean, 1e-9))
         mean = np.exp(spread(log_mean))
-        covariance = _spread_both(belief.covariance, smoother, known, new)
         variance = belief.variance.copy()
         variance[new] = (mean - mean**2)[new]
         return replace(
@@ -110,39 +154,87 @@ class ContentMap:
             log_popularity=spread(parts.log_popularity),
             recency=parts.recency and replace(parts.recency, rise=spread(parts.recency.rise)),
             factors=tuple(f.extended(spread(f.factors)) for f in parts.factors),
-            belief=replace(belief, mean=mean, covariance=covariance, variance=variance),
-            memories={
-                name: _spread_both(m, smoother, known, new) for name, m in parts.memories.items()
-            },
+            belief=replace(
+                belief, mean=mean, covariance=both(belief.covariance), variance=variance
+            ),
+            memories={name: both(m) for name, m in parts.memories.items()},
         )
 
-    def grown(self, n_new: int) -> ContentMap:
+    def grown(self, content: Content, n_new: int) -> ContentMap:
         """Return the map for a catalogue with `n_new` further items, which lend nothing."""
-        empty = sp.csr_array((n_new, self.features.shape[1]), dtype=np.float32)
-        return replace(self, features=sp.csr_array(sp.vstack([self.features, empty])))
+        longer = {n: b.grown(content.get(n), n_new) for n, b in self.content.items()}
+        grown = replace(self, content=longer)
+        if "_factor" in self.__dict__:  # the lenders are the same
+            grown.__dict__["_factor"] = self._factor
+        return grown
+
+    def about(self) -> dict[str, Any]:
+        """Return what the arrays do not say, as plain values."""
+        blocks = [
+            {"name": n, "dim": b.dim, "weight": self.weights[n]} for n, b in self.content.items()
+        ]
+        return {"blocks": blocks, "penalty": self.penalty, "quality": self.quality}
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Return everything that must be saved, by name."""
-        return {
-            **matrix_arrays("content.features", self.features),
-            "content.columns": np.array([self.features.shape[1]], np.int64),
-            "content.known": self.known.astype(np.int64),
-            "content.penalty": np.array([self.penalty]),
-        }
+        out: dict[str, npt.NDArray[Any]] = {"content.lenders": self.lenders.astype(np.int64)}
+        for i, block in enumerate(self.content.values()):
+            out |= matrix_arrays(f"content.{i}.values", block.values)
+            out[f"content.{i}.known"] = block.known
+        return out
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, npt.NDArray[Any]]) -> Self | None:
-        """Rebuild from `arrays`, or None where there is none."""
-        if "content.known" not in arrays:
+    def restored(
+        cls, about: dict[str, Any] | None, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> Self | None:
+        """Rebuild from `about` and `arrays`, or None where there is none."""
+        if about is None:
             return None
-        columns = int(arrays["content.columns"][0])
-        features = matrix_from(arrays, "content.features", columns)
-        return cls(features, arrays["content.known"], float(arrays["content.penalty"][0]))
+        content = {
+            block["name"]: Block(
+                matrix_from(dict(arrays), f"content.{i}.values", block["dim"]),
+                np.asarray(arrays[f"content.{i}.known"], bool),
+            )
+            for i, block in enumerate(about["blocks"])
+        }
+        weights = {block["name"]: float(block["weight"]) for block in about["blocks"]}
+        lenders = arrays["content.lenders"]
+        return cls(content, lenders, weights, about["penalty"], about["quality"])
+
+    @cached_property
+    def _scaling(self) -> dict[str, tuple[FloatArray, float]]:
+        """Mean and factor of each block."""
+        found = {}
+        for name, block in self.content.items():
+            mean, scale = _centre(block.take(self.lenders))
+            found[name] = mean, self.weights[name] * scale
+        return found
+
+    def _rows(self, content: Content) -> FloatArray:
+        """Return (items, all dims) centred and weighed content."""
+        parts = [
+            _centred(content[name], mean) * np.float32(weight)
+            for name, (mean, weight) in self._scaling.items()
+        ]
+        return np.concatenate(parts, axis=1)
+
+    def _lending(self, start: int) -> FloatArray:
+        """Return the rows of some lenders."""
+        items = self.lenders[start : start + _AT_ONCE]
+        return self._rows({n: b.take(items) for n, b in self.content.items()})
+
+    @cached_property
+    def _factor(self) -> Any:  # noqa: ANN401  (what SciPy's `cho_factor` returns)
+        dims = sum(b.dim for b in self.content.values())
+        gram = np.zeros((dims, dims), np.float32)
+        for start in range(0, len(self.lenders), _AT_ONCE):
+            rows = self._lending(start)
+            gram += rows.T @ rows
+        gram[np.diag_indices(dims)] += self.penalty
+        return la.cho_factor(gram, lower=True, check_finite=False)
 
 
-def spread_by(
-    smoother: sp.csr_array, known: IntArray, new: IntArray, values: FloatArray
-) -> FloatArray:
+def spread_by(smoother: FloatArray, known: IntArray, new: IntArray, values: FloatArray) -> Any:  # noqa: ANN401
     """Return (items, …) values with those of `new` lent by the known items, around their mean."""
     mean = values[known].mean(axis=0)
     out = values.copy()
@@ -150,39 +242,57 @@ def spread_by(
     return out
 
 
-def _centred(lenders: sp.csr_array, new: sp.csr_array) -> tuple[FloatArray, FloatArray]:
-    """Return both as dense rows around the lenders' mean, on their most frequent features."""
-    if lenders.shape[1] > _MOST_FEATURES:
-        counts = np.bincount(lenders.indices, minlength=lenders.shape[1])
-        kept = np.sort(np.argsort(-counts, kind="stable")[:_MOST_FEATURES])
-        lenders, new = lenders[:, kept], new[:, kept]
-    mean = np.asarray(lenders.mean(axis=0)).ravel()
-    return lenders.toarray() - mean, new.toarray() - mean
+def _centre(block: Block) -> tuple[FloatArray, float]:
+    """Return the mean of the items that have a block, and what brings them to length 1."""
+    there = block.values[block.known]
+    if not there.shape[0]:
+        return np.zeros(block.dim, np.float32), 0.0
+    mean = np.asarray(there.mean(axis=0), np.float32).ravel()
+    squares = np.square(there.data if sp.issparse(there) else there).sum()
+    length = float(squares) / there.shape[0] - float(mean @ mean)
+    return mean, float(1 / np.sqrt(max(length, 1e-9)))
+
+
+def _centred(block: Block, mean: FloatArray) -> FloatArray:
+    return np.where(block.known[:, None], block.dense() - mean, np.float32(0))
+
+
+def _kernel(block: Block, lend: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (items, lenders) inner products of one block, centred on the lenders."""
+    mean, scale = _centre(block.take(np.flatnonzero(lend)))
+    rows = _centred(block, mean) * np.float32(scale)
+    return np.asarray(rows @ rows[lend].T, np.float32)
+
+
+def _ndcg(scores: FloatArray, relevant: FloatArray, k: int = 10) -> float:
+    """Return the mean nDCG@k."""
+    k = min(k, scores.shape[1])
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1)
+    hits = np.take_along_axis(relevant, np.take_along_axis(top, order, axis=1), axis=1)
+    discount = 1 / np.log2(np.arange(k) + 2)
+    ideal = np.cumsum(discount)[np.minimum(relevant.sum(axis=1).astype(int), k) - 1]
+    return float(((hits * discount).sum(axis=1) / ideal).mean())
 
 
 def _spread_both(
-    matrix: FloatArray | sp.csr_array, smoother: sp.csr_array, known: IntArray, new: IntArray
+    smoother: FloatArray,
+    known: IntArray,
+    new: IntArray,
+    neighbours: int,
+    matrix: FloatArray | sp.csr_array,
 ) -> Any:  # noqa: ANN401  (dense stays dense, sparse stays sparse)
     """Fill the rows and columns of `new` with N times those of the items that lend."""
-    n = matrix.shape[0]
     if isinstance(matrix, np.ndarray):
         out = matrix.copy()
         out[new] = smoother @ out[known]
         out[:, new] = (smoother @ out[:, known].T).T
         return out
-    lift = _lift(n, smoother, known, new)
-    return sp.csr_array(lift @ matrix @ lift.T)
-
-
-def _lift(n: int, smoother: sp.csr_array, known: IntArray, new: IntArray) -> sp.csr_array:
-    """Return the (items, items) matrix that keeps every item and gives the new ones N."""
-    coo = smoother.tocoo()
-    row, col = coo.coords
-    old = np.setdiff1d(np.arange(n), new)
-    return sp.csr_array(
-        (
-            np.concatenate([np.ones(len(old), np.float32), coo.data]),
-            (np.concatenate([old, new[row]]), np.concatenate([old, known[col]])),
-        ),
-        shape=(n, n),
-    )
+    old = np.setdiff1d(np.arange(matrix.shape[0]), new)
+    rows, columns = smoother @ matrix[known][:, old], (matrix[old][:, known] @ smoother.T)
+    corner = smoother @ (matrix[known][:, known] @ smoother.T)
+    top = sp.hstack([matrix[old][:, old], truncate(columns.T, neighbours).T])
+    bottom = truncate(np.concatenate([rows, corner], axis=1), neighbours)
+    order = np.argsort(np.concatenate([old, new]))
+    whole = sp.csr_array(sp.vstack([top, bottom]))
+    return sp.csr_array(whole[order][:, order])

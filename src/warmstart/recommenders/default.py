@@ -25,6 +25,7 @@ from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
+from warmstart.data.content import Content
 from warmstart.index import top_k
 from warmstart.meta.belief import BeliefConfig, observation_weights
 from warmstart.meta.settings import OuterConfig
@@ -154,18 +155,28 @@ class Default:
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
-        self.content = None
-        if data.item_features is not None and data.item_table is not None:
-            features = data.item_features.transform(data.item_table)
-            likes = np.asarray(data.positives().sum(axis=0)).ravel()
-            encoder = self.parts.encoder
-            vectors = None if encoder is None else encoder.items
-            self.content = ContentMap.learn(features, vectors, likes)
-            unmet = np.flatnonzero(likes == 0)
-            if len(unmet) and self.content is not None:
-                self.parts = self.content.borrow(self.parts, unmet, features[unmet])
+        likes = data.positives()
+        self.content = ContentMap.learn(data.content, likes, seed=seed)
+        unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
+        if len(unmet) and self.content is not None:
+            content = {name: block.take(unmet) for name, block in data.content.items()}
+            self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
         return self
+
+    def borrowing(self, content: ContentMap, items: IntArray, own: Content) -> Default:
+        """Return a model in which some items are placed by another map of their content.
+
+        Args:
+            content: the map.
+            items: (items,) which; their own likes are no longer heard.
+            own: their content.
+        """
+        other = Default(self.config)
+        other.gates, other.quality, other.content = self.gates, self.quality, content
+        other.parts = other._borrowed(self.parts, items, own)
+        other._prepare()
+        return other
 
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
@@ -231,11 +242,11 @@ class Default:
             out = out + gate[column] / scales[column] * said[:, None] * weights
         return np.asarray(out.T, np.float32)
 
-    def with_items(self, features: sp.csr_array | None, n_new: int) -> Default:
+    def with_items(self, content: Content, n_new: int) -> Default:
         """Return a model whose catalogue has `n_new` more items, known by their content alone.
 
         Args:
-            features: (new items, item features) as the training's encoding gives them.
+            content: of the new items, by the blocks of the training.
             n_new: how many.
         """
         grown = Default(self.config)
@@ -243,10 +254,10 @@ class Default:
         grown.parts = self.parts.grown(n_new)
         n_old = len(self.parts.log_popularity)
         if self.content is not None:
-            if features is not None:
+            if any(block.known.any() for block in content.values()):
                 new = np.arange(n_old, n_old + n_new)
-                grown.parts = self.content.borrow(grown.parts, new, features)
-            grown.content = self.content.grown(n_new)
+                grown.parts = self._borrowed(grown.parts, new, content)
+            grown.content = self.content.grown(content, n_new)
         grown._prepare()
         return grown
 
@@ -256,7 +267,8 @@ class Default:
             f"{shots:g}": dict(zip(self.parts.names, map(float, weights), strict=True))
             for shots, weights in zip(self.gates.shots, self.gates.weights, strict=True)
         }
-        return {"quality": self.quality, "gates": gates}
+        content = None if self.content is None else self.content.about()
+        return {"quality": self.quality, "gates": gates, "content": content}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -269,6 +281,7 @@ class Default:
         }
         if self.content is not None:
             arrays |= self.content.arrays()
+            meta["content"] = self.content.about()
         return State(arrays, meta)
 
     @classmethod
@@ -284,10 +297,15 @@ class Default:
             dislike=config.memory_dislike,
         )
         method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
-        method.content = ContentMap.from_arrays(arrays)
+        method.content = ContentMap.restored(state.meta.get("content"), arrays)
         method.quality = state.meta["quality"]
         method._prepare()
         return method
+
+    def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
+        assert self.content is not None
+        kept = self.config.memory.neighbours
+        return self.content.borrow(parts, new, content, neighbours=kept)
 
     def _prepare(self) -> None:
         """Lay out what scoring multiplies by, once."""

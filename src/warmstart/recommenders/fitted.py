@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import scipy.sparse as sp
 
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data import Dataset, Ids
+from warmstart.data.content import Content, blocks_of
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.filters import Mask
@@ -84,11 +86,19 @@ class Fitted:
             items[part], scores[part] = ranked
         return items, scores
 
-    def extended(self, features: sp.csr_array | None, n_new: int) -> Any:  # noqa: ANN401
-        """Return the method for a catalogue with `n_new` more items."""
-        method = self.method
+    def extended(self, rows: pa.Table, vectors: Content, n_new: int) -> Any:  # noqa: ANN401
+        """Return the method for a catalogue with `n_new` more items.
+
+        Args:
+            rows: what is known of the new items.
+            vectors: their modalities.
+            n_new: how many.
+        """
+        method, space = self.method, self.catalogue.item_features
+        features = None if space is None else space.transform(rows)
         if isinstance(method, TakesNewItems):
-            return method.with_items(features, n_new)
+            content = {} if space is None else blocks_of(space, features)
+            return method.with_items(content | dict(vectors), n_new)
         n_old = len(self.catalogue) - self.catalogue.n_new
         more = content_neighbours(features, self.base_features, n_new, n_old)
         if not isinstance(method, WithNewItems):

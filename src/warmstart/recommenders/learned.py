@@ -20,6 +20,7 @@ from warmstart.core import registry
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
+from warmstart.data.content import Content
 from warmstart.meta.episodes import Episodes, concatenated, draw_episodes
 from warmstart.meta.settings import (
     AmortisedConfig,
@@ -146,14 +147,11 @@ class Learned:
             checkpoint=kept,
         )
         self.arrays = self._export(meta)
-        self.content = None
-        if data.item_features is not None and data.item_table is not None:
-            content = data.item_features.transform(data.item_table)
-            likes = np.asarray(data.positives().sum(axis=0)).ravel()
-            self.content = ContentMap.learn(content, self.arrays["items"], likes)
-            unmet = np.flatnonzero(likes == 0)
-            if len(unmet) and self.content is not None:
-                self._borrow(unmet, content[unmet])
+        likes = data.positives()
+        self.content = ContentMap.learn(data.content, likes, seed=seed)
+        unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
+        if len(unmet) and self.content is not None:
+            self._borrow(unmet, {n: block.take(unmet) for n, block in data.content.items()})
         return self
 
     def adapt(self, histories: Histories) -> Queries:
@@ -173,7 +171,7 @@ class Learned:
         vectors: FloatArray = self.arrays["items"]
         return vectors
 
-    def with_items(self, features: sp.csr_array | None, n_new: int) -> Self:
+    def with_items(self, content: Content, n_new: int) -> Self:
         """Return the method for a catalogue with `n_new` more items, known by content alone."""
         grown = type(self)(self.config)
         grown.quality, grown.content = self.quality, self.content
@@ -186,9 +184,9 @@ class Learned:
                 pad = np.full((n_new, *old.shape[1:]), least, old.dtype)
                 grown.arrays[name] = np.concatenate([old, pad])
         if self.content is not None:
-            if features is not None:
-                grown._borrow(np.arange(n_old, n_old + n_new), features)
-            grown.content = self.content.grown(n_new)
+            if any(block.known.any() for block in content.values()):
+                grown._borrow(np.arange(n_old, n_old + n_new), content)
+            grown.content = self.content.grown(content, n_new)
         return grown
 
     def report(self) -> dict[str, Any]:
@@ -198,23 +196,24 @@ class Learned:
     def state(self) -> State:
         """Return everything meta-learned."""
         arrays = dict(self.arrays)
+        meta = {"config": self.config.model_dump(mode="json"), "quality": self.quality}
         if self.content is not None:
             arrays |= self.content.arrays()
-        meta = {"config": self.config.model_dump(mode="json"), "quality": self.quality}
+            meta["content"] = self.content.about()
         return State(arrays, meta)
 
     @classmethod
     def from_state(cls, state: State) -> Self:
         """Rebuild from what was meta-learned; needs NumPy alone."""
         method = cls(cls.config_type.parse(state.meta["config"]))
-        method.content = ContentMap.from_arrays(state.arrays)
+        method.content = ContentMap.restored(state.meta.get("content"), state.arrays)
         method.arrays = {n: a for n, a in state.arrays.items() if not n.startswith("content.")}
         method.quality = state.meta["quality"]
         return method
 
-    def _borrow(self, new: IntArray, features: sp.csr_array) -> None:
+    def _borrow(self, new: IntArray, content: Content) -> None:
         assert self.content is not None
-        spread = partial(spread_by, self.content.lend(features), self.content.known, new)
+        spread = partial(spread_by, self.content.lend(content), self.content.lenders, new)
         for name in PER_ITEM:
             if name in self.arrays:
                 self.arrays[name] = spread(self.arrays[name]).astype(np.float32)

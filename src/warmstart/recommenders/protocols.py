@@ -11,9 +11,9 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.data.content import Content
 
 
 @runtime_checkable
@@ -50,12 +50,12 @@ class HasItemVectors(Protocol):
 class TakesNewItems(Protocol):
     """Can score items that nobody has interacted with, from their content."""
 
-    def with_items(self, features: sp.csr_array | None, n_new: int) -> Self:
+    def with_items(self, content: Content, n_new: int) -> Self:
         """Return the method for a catalogue with `n_new` more items at its end.
 
         Args:
-            features: (new items, item features) as the dataset's `item_features` encode them;
-                None where the model knows no item columns.
+            content: of the new items, by the blocks that the dataset's `content` had; blocks that
+                are not there are lacking.
             n_new: how many there are.
         """
 

@@ -16,8 +16,10 @@ from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
+from warmstart.data.content import Block
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.encoding import encode_rows
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -33,6 +35,7 @@ class Recommender:
 
     Example:
         >>> from warmstart.data import Dataset
+    from warmstart.data.content import Block
         >>> rows = {"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "c", "a"]}
         >>> model = Recommender("itemknn").fit(Dataset.from_tables(rows))
         >>> [(r.item, r.rank) for r in model.recommend(["b"], k=2)]
@@ -263,7 +266,13 @@ class Recommender:
         found = items[0][items[0] >= 0]
         return _numbered(catalogue, found, scores[0], [how] * len(found))
 
-    def add_items(self, table: Any) -> Self:  # noqa: ANN401  (a frame, a table, columns, a path)
+    def add_items(
+        self,
+        table: Any,  # noqa: ANN401  (a frame, a table, columns, a path)
+        *,
+        vectors: Mapping[str, FloatArray] | None = None,
+        root: str | Path | None = None,
+    ) -> Self:
         """Add items that nobody has seen; they can be recommended at once.
 
         The method scores them from their content if it can; else they borrow the scores of the
@@ -271,21 +280,30 @@ class Recommender:
         all, and calls that are running finish on the old catalogue.
 
         Args:
-            table: item ids, and the item columns that the model was trained with.
+            table: item ids, and the item columns that the model was trained with; texts, images
+                and sounds are encoded as they were in training.
+            vectors: modalities that were given as vectors in training: name → (new items, dim).
+            root: folder that the files named by the table must lie in.
 
         Raises:
             DataError: an id is missing, occurs twice or is in the catalogue already.
+            ConfigError: an encoder is not the one of the training.
+            MissingExtraError: an encoder is not installed.
         """
         served = self.fitted
         catalogue = served.catalogue
         items, rows, _ = read_ids(table, "item", catalogue.schema.items)
         longer = catalogue.with_items(items, rows)
-        features = None
-        if catalogue.item_features is not None:
-            features = catalogue.item_features.transform(rows)
-        self._fitted = replace(
-            served, method=served.extended(features, len(items)), catalogue=longer
-        )
+        blocks = {name: Block.of_vectors(v) for name, v in (vectors or {}).items()}
+        for name, block in blocks.items():
+            if len(block.known) != len(items):
+                raise DataError(f"{len(block.known)} vectors {name!r} for {len(items)} new items")
+        if catalogue.item_encoders:
+            found, report = encode_rows(catalogue.item_encoders, rows, items, root=root)
+            blocks |= found
+            report.warn()
+        method = served.extended(rows, blocks, len(items))
+        self._fitted = replace(served, method=method, catalogue=longer)
         return self
 
     def save(self, path: str | Path, *, created: str | None = None) -> Path:

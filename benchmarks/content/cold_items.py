@@ -1,0 +1,298 @@
+"""Items that nobody has met, on MovieLens-1M: `python -m benchmarks.content.cold_items`.
+
+A fifth of the films with at least ten likes is cold; users show what they like of the others, and
+only the cold films are ranked. The default is trained once a split, without content; then its cold
+films borrow by each choice of content. Beside it stand chance, closed forms on the same content and
+cosines. Weights and penalties are chosen on an inner set of cold films; no test film is looked at.
+
+The data is private: `WARMSTART_DATA/ml-1m` with `items_text.parquet` and `posters/`. A result is
+added, never edited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import scipy.sparse as sp
+from pydantic import Field
+
+from benchmarks import records
+from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError
+from warmstart.core.rng import generator
+from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
+from warmstart.data.content import Block, Content
+from warmstart.evaluation.metrics import ndcg
+from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
+from warmstart.index import top_k
+from warmstart.recommenders.comparison import hardware, versions
+from warmstart.recommenders.content import ContentMap
+from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.encoding import encode_items
+
+RESULTS = Path(__file__).parent / "results"
+RIDGE = "ridge per user, all content"
+PEOPLE = {"kind": "multi-category", "separator": ", "}
+SCHEMA = {
+    "items": {"genres": {"kind": "multi-category", "separator": "|"}, "year": "number",
+              "director": PEOPLE, "actors": PEOPLE, "poster": "image", "title": "text",
+              "plot": "text", "abstract": "text", "whole": "text", "masked plot": "text",
+              "masked abstract": "text"},
+}  # fmt: skip
+TEXTS = ("title", "plot", "abstract")
+CHOICES: dict[str, tuple[str, ...]] = {
+    "genres": ("genres",),
+    "genres, year": ("genres", "year"),
+    "people": ("director", "actors"),
+    "text": TEXTS,
+    "poster": ("poster",),
+    "all but text": ("genres", "year", "director", "actors", "poster"),
+    "all but people": ("genres", "year", *TEXTS, "poster"),
+    "all but genres, year": ("director", "actors", *TEXTS, "poster"),
+    "all but poster": ("genres", "year", "director", "actors", *TEXTS),
+    "all": ("genres", "year", "director", "actors", *TEXTS, "poster"),
+    "all, title and year masked": ("genres", "director", "actors", "masked plot",
+                                   "masked abstract", "poster"),
+}  # fmt: skip
+
+
+class ColdItems(Config):
+    """Settings of the measurement.
+
+    Attributes:
+        splits: how many, with the seeds 0, 1, …
+        item_fraction: share of the films that are cold.
+        least_likes: films with fewer leave the catalogue.
+        users: warm users who are judged in each split.
+        model: settings of the default.
+    """
+
+    splits: int = Field(3, ge=1)
+    item_fraction: float = 0.2
+    least_likes: int = 10
+    users: int = 1_500
+    model: DefaultConfig = DefaultConfig()
+
+
+def films(folder: Path) -> Dataset:
+    """Return MovieLens-1M with texts, people and posters.
+
+    Raises:
+        ConfigError: the folder lacks them.
+    """
+    path = folder / "items_text.parquet"
+    if not path.is_file():
+        raise ConfigError(f"there is no {path}; set WARMSTART_DATA to a folder that has ml-1m/")
+    rows = load_dataset("ml-1m").interactions
+    data = load_dataset("ml-1m")
+    table = pq.read_table(path)
+    columns = {name: table[name].to_pylist() for name in table.column_names}
+    titles = columns["title"]
+    years = [re.findall(r"\((\d{4})\)", t)[-1:] or [None] for t in titles]
+    pictures = [f"{i}.jpg" for i in columns["item_id"]]
+    there = {p.name for p in (folder / "posters").glob("*.jpg")}
+    items = {
+        "item": pa.array(columns["item_id"]),
+        "title": titles,
+        "genres": columns["genres"],
+        "year": [y[0] for y in years],
+        "director": columns["director"],
+        "actors": columns["actors"],
+        "plot": columns["plot"],
+        "abstract": columns["dbpedia_abstract"],
+        "poster": [p if p in there else None for p in pictures],
+        "whole": [
+            " ".join(str(columns[c][i] or "") for c in ("title", "genres", "director", "actors",
+                                                       "plot"))
+            for i in range(len(titles))
+        ],
+        "masked plot": [masked(t, x) for t, x in zip(titles, columns["plot"], strict=True)],
+        "masked abstract": [
+            masked(t, x) for t, x in zip(titles, columns["dbpedia_abstract"], strict=True)
+        ],
+    }  # fmt: skip
+    interactions = {
+        "user": data.users.values.take(pa.array(rows.user)),
+        "item": data.items.values.take(pa.array(rows.item)),
+        "rating": rows.rating,
+    }
+    return Dataset.from_tables(interactions, items, schema=SCHEMA, name="ml-1m with texts")
+
+
+def masked(title: str, text: str | None) -> str | None:
+    """Return a text without the words of the title and without years."""
+    if text is None:
+        return None
+    words = {w for w in re.findall(r"\w+", title.lower()) if len(w) > 2}
+    kept = (w for w in text.split() if not (set(re.findall(r"\w+", w.lower())) & words))
+    return re.sub(r"\b(1[89]|20)\d\d\b", "", " ".join(kept))
+
+
+def cosine(block: Block, likes: Any, cold: np.ndarray, *, centred: bool) -> np.ndarray:  # noqa: ANN401
+    """Return (users, cold items) cosines with the sum of what each user likes."""
+    values = block.dense().copy()
+    if centred:
+        values[block.known] -= values[block.known].mean(axis=0)
+    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
+    return np.asarray((likes @ values) @ values[cold].T)
+
+
+def ridge(content: Content, likes: Any, train: Any, cold: np.ndarray, seed: int) -> np.ndarray:  # noqa: ANN401
+    """Return (users, cold items) scores of a ridge regression for each user, tuned inside."""
+    found = ContentMap.learn(content, train, seed=seed)
+    assert found is not None
+    lent = found.lend({name: block.take(cold) for name, block in content.items()})
+    return np.asarray(likes[:, found.lenders] @ lent.T)
+
+
+def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
+    """Judge every choice of content on every split."""
+    begun, code = time.perf_counter(), records.commit()
+    data = films(folder)
+    enough = np.bincount(data.positives().indices, minlength=data.n_items) >= config.least_likes
+    data = data.restrict(enough[data.interactions.item]).at_least(users_per_item=1)
+    columns = [n for n, c in data.schema.items.items() if c.kind in ("text", "image")]
+    data, report = encode_items(data, columns, root=folder / "posters")
+    print(report.summary(), flush=True)
+    found: dict[str, list[np.ndarray]] = {}
+    chosen: dict[str, list[dict[str, Any]]] = {}
+    clusters, seconds = [], []
+    for seed in range(config.splits):
+        split = make_split(
+            data,
+            SplitConfig(
+                scenario="item-cold", seed=seed, item_fraction=config.item_fraction,
+                max_shots=100_000, min_support=5,
+            ),
+        )  # fmt: skip
+        order = generator(seed, "judged").permutation(len(split.tasks))[: config.users]
+        tasks = split.tasks.take(np.sort(order))
+        cold = np.flatnonzero(tasks.candidates)
+        train, content = split.train.positives(), split.train.content
+        relevant = tasks.query[:, cold].toarray()
+        likes = tasks.support.matrix(data.n_items)
+        likes.data = (likes.data > 0).astype(np.float32)
+        clusters.append(tasks.users)
+
+        def judge(
+            name: str,
+            scores: np.ndarray,
+            relevant: np.ndarray = relevant,
+            seed: int = seed,
+        ) -> None:
+            # ties, such as those of films without content, are broken by lot
+            lot = generator(seed, "ties").permutation(scores.shape[1])
+            top, _ = top_k(np.ascontiguousarray(scores[:, lot], np.float32), 10)
+            found.setdefault(name, []).append(ndcg(top, sp.csr_array(relevant[:, lot]), 10))
+            print(seed, name, f"{found[name][-1].mean():.4f}", flush=True)
+
+        rng = generator(seed, "chance")
+        judge("chance", rng.random(relevant.shape))
+        for name, centred in (("cosine", False), ("centred cosine", True)):
+            judge(f"{name}, genres", cosine(content["genres"], likes, cold, centred=centred))
+            judge(f"{name}, one text", cosine(content["whole"], likes, cold, centred=centred))
+        for name, wanted in (
+            ("ridge per user, genres", ("genres",)),
+            ("ridge per user, one text", ("whole",)),
+            (RIDGE, CHOICES["all"]),
+        ):
+            some = {c: content[c] for c in wanted}
+            judge(name, ridge(some, likes, train, cold, seed))
+        start = time.perf_counter()
+        bare = Default(config.model).fit(_bare(split.train), seed=seed)
+        seconds.append(round(time.perf_counter() - start, 1))
+        for name, wanted in CHOICES.items():
+            some = {c: content[c] for c in wanted}
+            mapped = ContentMap.learn(some, train, seed=seed)
+            assert mapped is not None
+            chosen.setdefault(name, []).append(mapped.about())
+            unmet = np.flatnonzero(np.bincount(train.indices, minlength=data.n_items) == 0)
+            own = {c: block.take(unmet) for c, block in some.items()}
+            judge(
+                f"warmstart, {name}",
+                bare.borrowing(mapped, unmet, own).score(tasks.support)[:, cold],
+            )
+    return _record(found, np.concatenate(clusters), chosen, seconds, config, data, now) | {
+        "commit": code,
+        "wall_seconds": round(time.perf_counter() - begun, 1),
+    }
+
+
+def _bare(data: Dataset) -> Dataset:
+    return replace(data, item_features=None, item_vectors={}, item_encoders=())
+
+
+def _record(
+    found: Mapping[str, list[np.ndarray]],
+    who: np.ndarray,
+    chosen: dict[str, Any],
+    seconds: list[float],
+    config: ColdItems,
+    data: Dataset,
+    now: datetime,
+) -> dict[str, Any]:
+    rows = []
+    reference = np.concatenate(found[RIDGE])
+    for name, parts in found.items():
+        ours = np.concatenate(parts)
+        low, high = bootstrap_interval(ours[:, None], clusters=who)
+        row: dict[str, Any] = {"method": name, "nDCG@10": float(ours.mean()),
+                               "ci_low": float(low[0]), "ci_high": float(high[0])}  # fmt: skip
+        if name != RIDGE:
+            low, high = bootstrap_interval((ours - reference)[:, None], clusters=who)
+            gap = ours - reference
+            row["minus_ridge"] = [float(gap.mean()), float(low[0]), float(high[0])]
+            row["p"] = paired_permutation(ours, reference, clusters=who)
+        rows.append(row)
+    judged = [r for r in rows if "p" in r]
+    for row, p in zip(judged, holm(np.array([r["p"] for r in judged])), strict=True):
+        row["p_holm"] = float(p)
+    return {
+        "experiment": "cold-items",
+        "dataset": data.name,
+        "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "config": config.model_dump(mode="json"),
+        "seeds": list(range(config.splits)),
+        "protocol": f"item-cold: {config.item_fraction:.0%} of {data.n_items:,} films with at "
+        f"least {config.least_likes} likes; {config.users:,} warm users a split show all their "
+        "likes of the other films; all cold films are ranked",
+        "rows": rows,
+        "chosen": chosen,
+        "fit_seconds": seconds,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+
+
+def main() -> int:
+    """Measure, and add the result."""
+    parser = argparse.ArgumentParser(description="Items that nobody has met.")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
+    chosen = parser.parse_args()
+
+    def work() -> None:
+        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
+        config = ColdItems.parse(json.loads(chosen.settings))
+        record = run(folder, config, datetime.now(UTC))
+        text = records.spelled(record)
+        print(records.add(text, "cold-items-ml-1m", record["date"], chosen.out))
+
+    return records.told(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,80 @@
+"""`train` reads texts and images, and `items add` makes new items servable."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+NEW = {
+    "item": [901, 902, 903],
+    "title": ["Star Harbour", "The Quiet War", "Kitchen Duels"],
+    "genres": ["Science Fiction", "Drama", None],
+    "description": ["A pilot repairs an old starship.", "Two nations stop talking.", None],
+}
+
+
+@pytest.fixture
+def new_items(tmp_path):
+    pq.write_table(pa.table(NEW), tmp_path / "new.parquet")
+    return tmp_path / "new.parquet"
+
+
+def test_new_items_can_be_added_and_ranked_alone(run, trained, new_items, tmp_path):
+    code, said, _ = run(
+        "items", "add", trained, new_items, "--out", tmp_path / "more", "--json", "-"
+    )
+    assert code == 0
+    told = json.loads(said)
+    assert (told["added"], told["items"]) == (3, 63)
+    assert told["seconds"] < 5
+    support = tmp_path / "support.csv"
+    support.write_text("user,item\nn1,3\nn1,7\nn2,12\n")
+    code, *_ = run(
+        "recommend", tmp_path / "more", "--histories", support, "--candidates", new_items,
+        "-k", 10, "--out", tmp_path / "lists.parquet",
+    )  # fmt: skip
+    assert code == 0
+    rows = pq.read_table(tmp_path / "lists.parquet").to_pylist()
+    for user in ("n1", "n2"):
+        assert {r["item"] for r in rows if r["user"] == user} == {901, 902, 903}
+    code, _, err = run("items", "add", tmp_path / "more", new_items, "--out", tmp_path / "again")
+    assert code == 2
+    assert "3 of 3 items are in the catalogue already (first: 901)" in " ".join(err.split())
+    code, _, err = run("recommend", trained, "--histories", support, "--candidates", new_items,
+                       "--out", tmp_path / "x.csv")  # fmt: skip
+    assert code == 2
+    assert "warmstart items add" in " ".join(err.split())
+
+
+def test_texts_are_recognised_and_images_that_are_named_are_read(run, tables, tmp_path):
+    items = pq.read_table(tables / "items.parquet")
+    rng = np.random.default_rng(0)
+    for number in range(3):
+        pixels = rng.integers(0, 255, (40, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG nothing more")
+    posters = [f"{i}.png" for i in range(3)] + ["broken.png"] + [None] * (items.num_rows - 4)
+    pq.write_table(items.append_column("poster", pa.array(posters)), tmp_path / "items.parquet")
+    common = (
+        "--interactions", tables / "train.parquet", "--items", tmp_path / "items.parquet",
+        "--config", tables / "quick.json",
+    )  # fmt: skip
+    code, said, err = run("train", *common, "--image-column", "poster", "--out", tmp_path / "m")
+    assert code == 0, err
+    told = " ".join(said.split())
+    assert "poster: 3 items" in told
+    assert "1 without (first: poster of" in told
+    manifest = json.loads((tmp_path / "m" / "manifest.json").read_text("utf8"))
+    read = {e["column"]: e["encoder"] for e in manifest["catalogue"]["item_encoders"]}
+    assert read == {"title": "text", "description": "text", "poster": "image"}
+    code, said, _ = run("train", *common, "--text-columns", "", "--out", tmp_path / "plain",
+                        "--json", "-")  # fmt: skip
+    assert code == 0
+    blocks = json.loads(said)["report"]["content"]["blocks"]
+    assert "title" not in {block["name"] for block in blocks}
+    code, _, err = run("train", *common, "--text-columns", "plott", "--out", tmp_path / "no")
+    assert code == 2
+    assert "no item column 'plott'" in " ".join(err.split())
