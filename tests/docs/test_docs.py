@@ -43,7 +43,7 @@ def test_the_tutorial_runs(tmp_path, monkeypatch, capsys):
     assert "Dataset('ratings': 11,287 interactions, 300 users, 150 items)" in said
     assert "no item column" in said
     assert "interactions, row 3, column 'user': the id is empty" in said
-    assert "Dust and Stars (2026) new in the catalogue, known by its description only" in said
+    assert "Dust and Stars (2026) because you liked Lucky Mountain" in said
     lists = names["lists"].table().to_pandas()
     support = names["support"]
     had = set(zip(support["user"].to_pylist(), support["item"].to_pylist(), strict=True))

@@ -35,7 +35,6 @@ class Recommender:
 
     Example:
         >>> from warmstart.data import Dataset
-    from warmstart.data.content import Block
         >>> rows = {"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "c", "a"]}
         >>> model = Recommender("itemknn").fit(Dataset.from_tables(rows))
         >>> [(r.item, r.rank) for r in model.recommend(["b"], k=2)]
