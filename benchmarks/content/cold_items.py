@@ -96,8 +96,8 @@ def films(folder: Path) -> Dataset:
     path = folder / "items_text.parquet"
     if not path.is_file():
         raise ConfigError(f"there is no {path}; set WARMSTART_DATA to a folder that has ml-1m/")
-    rows = load_dataset("ml-1m").interactions
     data = load_dataset("ml-1m")
+    rows = data.interactions
     table = pq.read_table(path)
     columns = {name: table[name].to_pylist() for name in table.column_names}
     titles = columns["title"]

@@ -96,6 +96,16 @@ def test_the_page_on_foma_runs(capsys):
     assert re.fullmatch(r"\[\[\S+ +\S+\]\]\n", capsys.readouterr().out)
 
 
+def test_the_page_on_content_runs(capsys):
+    page = ROOT / "docs" / "content.md"
+    names = run(page, page.read_text("utf8"))
+    said = capsys.readouterr().out
+    assert "title: 60 items, description: " in said
+    blocks = {b["name"] for b in names["model"].fitted.method.report()["content"]["blocks"]}
+    assert {"title", "description", "loudness"} <= blocks
+    assert 900 in names["model"].catalogue.items
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

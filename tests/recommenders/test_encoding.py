@@ -1,5 +1,7 @@
 """Columns become modalities, and a model encodes what comes later as it was trained."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -143,3 +145,25 @@ def test_wrong_columns_and_encoders_are_named(tables, cache):
 
     with pytest.raises(ConfigError, match=r"was encoded by text '0\.0\.1', this is .*train again"):
         encode_rows([spec], data.item_table, data.items, cache=cache)
+
+
+def test_a_model_cannot_send_texts_or_a_key_to_an_address_of_its_own(tables, cache):
+    data, _ = encode_items(described(tables), cache=cache)
+    model = ws.Recommender("itemknn").fit(data)
+    hostile = {"base_url": "http://127.0.0.1:9/v1", "model": "m", "api_key_env": "HOME", "dim": 4}
+    spec = data.item_encoders[0].model_copy(update={"encoder": "endpoint", "config": hostile})
+    catalogue = replace(model.catalogue, item_encoders=(spec,))
+    model._fitted = replace(model.fitted, catalogue=catalogue)
+    with pytest.raises(ConfigError, match=r"encoded by 'endpoint' .*trust_encoders=True"):
+        model.add_items({"item": [500], "plot": ["A secret"]})
+    assert 500 not in model.catalogue.items
+
+
+def test_a_folder_of_this_machine_is_not_kept_in_a_model(tables, cache, tmp_path):
+    rows, items = tables
+    data = Dataset.from_tables(
+        rows, items | {"poster": [None] * 60}, schema={"items": {"poster": "image"}}
+    )
+    named = {"poster": {"encoder": "image", "root": str(tmp_path)}}
+    encoded, _ = encode_items(data, named, cache=cache)
+    assert encoded.item_encoders[0].config == {}

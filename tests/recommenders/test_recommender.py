@@ -24,7 +24,7 @@ PUBLIC = {
         "candidates=None, on_bad_rows='raise')"
     ),
     "similar_items": "(item, k=10)",
-    "add_items": "(table, *, vectors=None, root=None)",
+    "add_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
     "save": "(path, *, created=None)",
     "load": "(path)",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,10 @@ def add(
         Path | None,
         typer.Option(help="Folder that images and sounds lie in; by default that of the table."),
     ] = None,
+    trust_encoders: Annotated[
+        bool,
+        typer.Option(help="Use an endpoint, or another encoder, as the model names it."),
+    ] = False,
     json: Annotated[
         Path | None, typer.Option(help="Write what was added as JSON; - for stdout.")
     ] = None,
@@ -40,7 +45,13 @@ def add(
     console = Console(stderr=json is not None and str(json) == "-")
     recommender = load(model)
     before, begun = len(recommender.catalogue), time.perf_counter()
-    recommender.add_items(items, root=content_root or items.parent)
+    with warnings.catch_warnings(record=True) as faults:
+        warnings.simplefilter("always", UserWarning)
+        recommender.add_items(
+            items, root=content_root or items.parent, trust_encoders=trust_encoders
+        )
+    for fault in faults:
+        console.print(str(fault.message), style="yellow", highlight=False, markup=False)
     seconds, added = time.perf_counter() - begun, len(recommender.catalogue) - before
     recommender.save(out)
     console.print(

@@ -87,7 +87,7 @@ def train(
         f"{dataset.n_users:,} users, {dataset.n_items:,} items, "
         f"{len(dataset.interactions):,} interactions"
     )
-    root = content_root or (items.parent if items is not None else None)
+    root = content_root or (items.parent if items is not None else Path(data or "."))
     dataset = _encoded(dataset, text_columns, image_column, audio_column, root, console)
     checkpoint = out.with_name(out.name + ".checkpoint")
     keeps = can_resume(model.method)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +102,7 @@ class VectorCache:
             )
 
     @contextlib.contextmanager
-    def _connected(self):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def _connected(self) -> Iterator[sqlite3.Connection]:
         database = sqlite3.connect(self.path, timeout=30)
         try:
             with database:

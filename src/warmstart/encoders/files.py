@@ -17,7 +17,7 @@ def read_file(content: Any, root: str | Path | None, *, most_bytes: int) -> byte
         most_bytes: a larger file is refused unread.
 
     Raises:
-        DataError: there is no such file, it lies outside `root`, or it is too large.
+        DataError: there is no such file, it lies outside `root`, is empty or too large.
     """
     if content is None or (isinstance(content, float) and content != content):
         return None
@@ -44,6 +44,8 @@ def read_file(content: Any, root: str | Path | None, *, most_bytes: int) -> byte
                 f"{content!s} has {path.stat().st_size:,} bytes, more than {most_bytes:,}; make "
                 "it smaller"
             )
+        if not path.stat().st_size:
+            raise DataError(f"{content!s} has 0 bytes; fetch it again, or leave it out")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise DataError(f"{content!s} cannot be read: {error}; mend the path") from None

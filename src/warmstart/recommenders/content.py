@@ -26,6 +26,8 @@ import scipy.sparse as sp
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data.content import Block, Content
+from warmstart.evaluation.metrics import ndcg
+from warmstart.index import top_k
 from warmstart.recommenders.memory import truncate
 from warmstart.recommenders.parts import Parts, matrix_arrays, matrix_from
 
@@ -80,7 +82,7 @@ class ContentMap:
         weights, penalty, quality = dict.fromkeys(content, 1.0), _PENALTIES[1], -np.inf
         if not len(users):
             return cls(content, lenders, weights, penalty, 0.0)
-        warm, asked = warm[users], asked[users].toarray()
+        warm, asked = warm[users], asked[users]
 
         def judged(weights: Mapping[str, float], penalty: float) -> float:
             kernel = np.zeros((len(chosen), int((~cold).sum())), np.float32)
@@ -89,7 +91,8 @@ class ContentMap:
             gram = kernel[~cold]
             gram[np.diag_indices(len(gram))] += penalty
             lent = la.solve(gram, kernel[cold].T, assume_a="pos", check_finite=False)
-            return _ndcg(warm @ lent, asked)
+            top, _ = top_k(np.asarray(warm @ lent, np.float32), 10)
+            return float(ndcg(top, asked, 10).mean())
 
         for _ in range(2):
             before = quality
@@ -262,17 +265,6 @@ def _kernel(block: Block, lend: npt.NDArray[np.bool_]) -> FloatArray:
     mean, scale = _centre(block.take(np.flatnonzero(lend)))
     rows = _centred(block, mean) * np.float32(scale)
     return np.asarray(rows @ rows[lend].T, np.float32)
-
-
-def _ndcg(scores: FloatArray, relevant: FloatArray, k: int = 10) -> float:
-    """Return the mean nDCG@k."""
-    k = min(k, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, top, axis=1), axis=1)
-    hits = np.take_along_axis(relevant, np.take_along_axis(top, order, axis=1), axis=1)
-    discount = 1 / np.log2(np.arange(k) + 2)
-    ideal = np.cumsum(discount)[np.minimum(relevant.sum(axis=1).astype(int), k) - 1]
-    return float(((hits * discount).sum(axis=1) / ideal).mean())
 
 
 def _spread_both(

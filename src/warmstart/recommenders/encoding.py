@@ -85,6 +85,8 @@ def encode_items(
     kinds = data.schema.items
     if columns is None:
         columns = [name for name, column in kinds.items() if column.kind in KINDS]
+    if not columns:
+        return data, EncodingReport({}, ())
     if not isinstance(columns, Mapping):
         unread = [c for c in columns if c in kinds and kinds[c].kind not in KINDS]
         if unread:
@@ -101,6 +103,7 @@ def encode_items(
     for column, named in columns.items():
         settings = {"encoder": named} if isinstance(named, str) else dict(named)
         name = settings.pop("encoder", "text")
+        root = settings.pop("root", root)  # a path of this machine has no place in a model
         encoder = _made(name, settings, root)
         specs.append(
             EncodedColumn(column=column, encoder=name, config=settings, version=encoder.version)

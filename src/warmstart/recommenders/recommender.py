@@ -19,7 +19,7 @@ from warmstart.data import Dataset
 from warmstart.data.content import Block
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
-from warmstart.recommenders.encoding import encode_rows
+from warmstart.recommenders.encoding import KINDS, encode_rows
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -271,6 +271,7 @@ class Recommender:
         *,
         vectors: Mapping[str, FloatArray] | None = None,
         root: str | Path | None = None,
+        trust_encoders: bool = False,
     ) -> Self:
         """Add items that nobody has seen; they can be recommended at once.
 
@@ -282,7 +283,10 @@ class Recommender:
             table: item ids, and the item columns that the model was trained with; texts, images
                 and sounds are encoded as they were in training.
             vectors: modalities that were given as vectors in training: name → (new items, dim).
-            root: folder that the files named by the table must lie in.
+            root: folder that the files named by the table must lie in; None trusts every path.
+            trust_encoders: whether to use encoders other than the local ones with the settings
+                that the model brings; such an encoder may send texts, and the key that an
+                environment variable holds, to the address that the model names.
 
         Raises:
             DataError: an id is missing, occurs twice or is in the catalogue already.
@@ -298,6 +302,13 @@ class Recommender:
             if len(block.known) != len(items):
                 raise DataError(f"{len(block.known)} vectors {name!r} for {len(items)} new items")
         if catalogue.item_encoders:
+            foreign = [e for e in catalogue.item_encoders if e.encoder not in KINDS.values()]
+            if foreign and not trust_encoders:
+                raise ConfigError(
+                    f"column {foreign[0].column!r} is encoded by {foreign[0].encoder!r} with "
+                    "settings that the model brings, such as an address; pass "
+                    "trust_encoders=True if you trust whoever made the model"
+                )
             found, report = encode_rows(catalogue.item_encoders, rows, items, root=root)
             blocks |= found
             report.warn()
