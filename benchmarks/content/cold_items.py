@@ -208,6 +208,7 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
             ("ridge per user, genres", ("genres",)),
             ("ridge per user, one text", ("whole",)),
             (RIDGE, CHOICES["all"]),
+            ("ridge per user, all but poster", CHOICES["all but poster"]),
         ):
             some = {c: content[c] for c in wanted}
             judge(name, ridge(some, likes, train, cold, seed))
