@@ -39,7 +39,9 @@ _AHEAD = re.compile(
     r"|(?:上个?世纪|20世纪|二十世纪)$)",
     re.IGNORECASE,
 )
-_BEHIND = re.compile(r"\s*年?\s*(?:(?P<before>以前|之前)|(?P<after>以后|之后|以来)|初期?|末期?|中期)?的?")
+_BEHIND = re.compile(
+    r"\s*年?\s*(?:(?P<before>以前|之前)|(?P<after>以后|之后|以来)|初期?|末期?|中期)?的?"
+)
 _JOINED = re.compile(r"\s*年?\s*(?:-|–|—|to|until|through|到|至)\s*(?:the\s*)?", re.IGNORECASE)
 _AND = re.compile(r"\s*(?:and|和)\s*(?:the\s*)?", re.IGNORECASE)
 _LOOK = 32  # characters before a mention that may say "before"

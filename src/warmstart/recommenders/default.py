@@ -35,6 +35,8 @@ from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
+from warmstart.recommenders.trust import UNLEARNED
+from warmstart.recommenders.words import MOST_TOPICS
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
 
@@ -102,6 +104,7 @@ class Default:
     Attributes:
         parts: everything fitted that scores the catalogue.
         gates: how much each part counts at each number of shots.
+        trust: how much taste counts beside what the user asks for in words.
         content: how items without interactions borrow from the others, or None.
         quality: nDCG@10 on held-out training users, by number of shots.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
@@ -111,6 +114,7 @@ class Default:
     config_type: ClassVar[type[Config]] = DefaultConfig
     parts: Parts
     gates: Gates
+    trust: Gates
     content: ContentMap | None
     quality: list[dict[str, Any]]
     vectors: FloatArray
@@ -151,10 +155,12 @@ class Default:
             _times(data),
             self.config,
             seed=seed,
+            topics=_topics(data.content),
             progress=progress,
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
+        self.trust = trained.trust
         likes = data.positives()
         self.content = ContentMap.learn(data.content, likes, seed=seed)
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
@@ -173,7 +179,8 @@ class Default:
             own: their content.
         """
         other = Default(self.config)
-        other.gates, other.quality, other.content = self.gates, self.quality, content
+        other.gates, other.trust, other.quality = self.gates, self.trust, self.quality
+        other.content = content
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
         return other
@@ -250,7 +257,8 @@ class Default:
             n_new: how many.
         """
         grown = Default(self.config)
-        grown.gates, grown.quality, grown.content = self.gates, self.quality, self.content
+        grown.gates, grown.trust, grown.quality = self.gates, self.trust, self.quality
+        grown.content = self.content
         grown.parts = self.parts.grown(n_new)
         n_old = len(self.parts.log_popularity)
         if self.content is not None:
@@ -274,6 +282,7 @@ class Default:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
         arrays["gate_weights"] = self.gates.weights
+        arrays |= {"trust_shots": self.trust.shots, "trust_weights": self.trust.weights}
         meta = {
             "config": self.config.model_dump(mode="json"),
             "memories": list(self.parts.memories),
@@ -297,6 +306,9 @@ class Default:
             dislike=config.memory_dislike,
         )
         method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
+        method.trust = UNLEARNED
+        if "trust_shots" in arrays:  # models saved before wishes were heard have none
+            method.trust = Gates(arrays["trust_shots"], arrays["trust_weights"])
         method.content = ContentMap.restored(state.meta.get("content"), arrays)
         method.quality = state.meta["quality"]
         method._prepare()
@@ -358,6 +370,15 @@ def plain(evidence: sp.csr_array) -> sp.csr_array:
     out = evidence.copy()
     out.data = np.where(out.data > 0, np.float32(1), out.data)
     return out
+
+
+def _topics(content: Content) -> list[sp.csr_array]:
+    """Return the columns of categories that are few enough to be asked for."""
+    return [
+        block.values
+        for block in content.values()
+        if sp.issparse(block.values) and 1 < block.dim <= MOST_TOPICS
+    ]
 
 
 def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401

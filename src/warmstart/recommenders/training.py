@@ -8,7 +8,7 @@ but one of them), and the closed forms refitted on everybody, which cost nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import scipy.sparse as sp
 
 from warmstart.core.errors import MissingExtraError
 from warmstart.core.rng import generator
-from warmstart.core.types import FloatArray, IntArray, Progress
+from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.evaluation import metrics
 from warmstart.index import top_k
 from warmstart.meta.belief import learn_belief
@@ -32,6 +32,8 @@ from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, FIRST_FACTORS, P
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency, learn_recency
+from warmstart.recommenders.trust import UNLEARNED, learn_trust
+from warmstart.recommenders.words import asked_for
 
 if TYPE_CHECKING:
     from warmstart.models.set_encoder import SetEncoder
@@ -53,11 +55,13 @@ class Trained:
         parts: the fitted parts.
         gates: their weights at each number of shots.
         quality: nDCG@10 on out-of-fold training users by number of shots: gates, then each part.
+        trust: how much taste counts beside a wish.
     """
 
     parts: Parts
     gates: Gates
     quality: list[dict[str, Any]]
+    trust: Gates = UNLEARNED
 
 
 def meta_train_default(
@@ -67,6 +71,7 @@ def meta_train_default(
     config: DefaultConfig,
     *,
     seed: int,
+    topics: Sequence[sp.csr_array] = (),
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
@@ -76,6 +81,7 @@ def meta_train_default(
         evidence: (users, items) signed evidence of the training users.
         features: (users, user features) or None.
         times: (users, items) seconds since the epoch, entry by entry of `evidence`, or None.
+        topics: (items, values) categories that users may ask for.
         config: settings.
         seed: the same seed gives the same model.
         progress: told how far training has come.
@@ -129,7 +135,9 @@ def meta_train_default(
         ]
         parts = replace(parts, recency=dated.recency(parts.log_popularity, share))
     gates, quality, scales = _fit_gates(held, likes, features, dated, config, seed=seed)
-    return Trained(replace(parts, scales=scales), gates, quality)
+    tastes = [(partial(_combined, replace(p, scales=scales), gates), who) for p, who in held]
+    trust = learn_trust(tastes, topics, asked_for, likes, features, seed=seed)
+    return Trained(replace(parts, scales=scales), gates, quality, trust)
 
 
 @dataclass(frozen=True, slots=True)
@@ -400,6 +408,14 @@ def _fit_gates(
     if not knots:
         return _untrained_gates(held[0][0]), [], scales
     return Gates(np.array(knots, np.float32), np.stack(weights)), quality, scales
+
+
+def _combined(parts: Parts, gates: Gates, histories: Histories) -> FloatArray:
+    """Return (users, items) scores of the parts under the gates."""
+    out = np.zeros((len(histories), len(parts.log_popularity)), np.float32)
+    for weight, scores in zip(gates.at(histories.shots).T, parts.scores(histories), strict=True):
+        out += weight[:, None] * scores
+    return out
 
 
 def _scales(parts: Parts, exam: dict[int, Exam], knots: list[int]) -> FloatArray:

@@ -20,18 +20,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import scipy.linalg as la
+import scipy.sparse as sp
 
 from warmstart.core.errors import DataError
 from warmstart.core.types import FloatArray
 from warmstart.data import FeatureSpace
 from warmstart.data.cells import numbers
-from warmstart.data.content import Block, Content
+from warmstart.data.content import Content
 from warmstart.encoders import Encoder, VectorCache, encode
 from warmstart.encoders.clauses import clauses
 from warmstart.encoders.eras import Era, eras, without_eras
@@ -65,10 +65,15 @@ _EVERYDAY = (
 )
 """What anybody may say, in English and in Chinese: the mean of a language."""
 
-_MEANING, _TOPIC, _NAME, _ERA = 1.0, 4.0, 6.0, 8.0
+TOPIC = 4.0
+"""What a category that is surely asked for adds to an item that has it alone."""
+
+_MEANING, _NAME, _ERA = 1.0, 6.0, 8.0
 _UNWANTED_MEANING = 0.3  # against 1 for what is wanted: "not violent" says little about the rest
-_LEAST_TOPIC, _SURE_TOPIC = 0.1, 0.3
-_MOST_TOPICS = 100  # values of a column; of more, only names are heard
+_LEAST_TOPIC, _SURE_TOPIC = 0.1, 0.5
+MOST_TOPICS = 100
+"""Values of a column that are heard by meaning; of a column with more, only names are heard."""
+
 _RIDGE = 3.0
 _TAUGHT_BY_NAMES = 1 / 3  # of the items' weight in the regression
 _CHINESE = re.compile("[\u3400-\u9fff]")
@@ -129,9 +134,9 @@ class Words:
             space: encoding of the item columns, whose blocks are among the content.
             table: row i is item i.
         """
-        years = {}
-        for block in () if space is None or table is None else space.blocks:
-            if block.kind == "number" and block.column in table.column_names:
+        years: dict[str, npt.NDArray[np.float64]] = {}
+        for block in () if space is None else space.blocks:
+            if block.kind == "number" and table is not None and block.column in table.column_names:
                 found = numbers(table[block.column])
                 said = found[np.isfinite(found)]
                 if len(said) and ((said >= 1000) & (said <= 2100) & (said % 1 == 0)).mean() > 0.95:
@@ -155,7 +160,7 @@ class Words:
         wanted = [c.text for c in said if c.sign > 0]
         unwanted = [c.text for c in said if c.sign < 0]
         scores = np.zeros(len(self), np.float32)
-        values: list[tuple[str, str]] = []
+        spoken: list[tuple[str, str]] = []
         times = [era for clause in wanted for era in eras(clause)]
         if times:
             scores += _ERA * self._within(times)
@@ -167,14 +172,13 @@ class Words:
             meaning = _MEANING if sign > 0 else _UNWANTED_MEANING
             scores += sign * meaning * self._meant(vectors)
             for column, asked in self._asked(part, vectors).items():
-                block, names = self.content[column], self._names[column]
-                counts = np.asarray(block.values.sum(axis=1), np.float32).ravel()
-                # one genre of five is less that genre than the only one, unless it is unwanted
-                share = np.sqrt(np.maximum(counts, 1)) if sign > 0 else np.float32(1)
-                scores += sign * (block.values @ asked) / share
+                names, values = self._names[column], self.content[column].values
                 if sign > 0:
-                    values += [(column, names[i]) for i in np.argsort(-asked) if asked[i] > 0]
-        return Heard(scores, tuple(wanted), tuple(unwanted), tuple(values), tuple(times))
+                    scores += answered(values, asked[None])[0]
+                    spoken += [(column, names[i]) for i in np.argsort(-asked) if asked[i] > 0]
+                else:
+                    scores -= values @ asked
+        return Heard(scores, tuple(wanted), tuple(unwanted), tuple(spoken), tuple(times))
 
     def __len__(self) -> int:
         return len(next(iter(self.content.values())).known)
@@ -207,7 +211,7 @@ class Words:
             if column in self._topics:
                 likely = (vectors @ self._topics[column]).max(axis=0) - _LEAST_TOPIC
                 likely = np.maximum(likely, 0)
-                asked += _TOPIC * likely / max(float(likely.max(initial=0)), _SURE_TOPIC)
+                asked += TOPIC * likely / max(float(likely.max(initial=0)), _SURE_TOPIC)
             spoken = [_plain(text) for text in texts]
             at = [
                 i
@@ -231,7 +235,9 @@ class Words:
     def _centre(self) -> FloatArray:
         """(2, dim) the mean of everyday English and Chinese."""
         cache = VectorCache()
-        found = [encode(self.encoder, said, cache=cache).vectors for said in zip(*_EVERYDAY)]
+        found = [
+            encode(self.encoder, said, cache=cache).vectors for said in zip(*_EVERYDAY, strict=True)
+        ]
         return np.stack([v.mean(axis=0) for v in found])
 
     @cached_property
@@ -268,7 +274,7 @@ class Words:
         cache, out = VectorCache(), {}
         rows = [self.content[c] for c in self.columns]
         for column, names in self._names.items():
-            if not 1 < len(names) <= _MOST_TOPICS:
+            if not 1 < len(names) <= MOST_TOPICS:
                 continue
             called = [(name, *also_called(name)) for name in names]
             whose = np.repeat(np.arange(len(names)), [len(c) for c in called])
@@ -286,6 +292,30 @@ class Words:
             weight = np.concatenate([each / np.bincount(whose)[whose], np.ones(n_rows)])
             out[column] = _regression(np.concatenate(x), np.concatenate(y), weight)
         return out
+
+
+def answered(values: sp.csr_array, asked: FloatArray) -> FloatArray:
+    """Return (wishes, items) how well the items answer to the categories asked for.
+
+    One genre of five is less that genre than the only one.
+
+    Args:
+        values: (items, values) which categories each item has.
+        asked: (wishes, values) how much each is asked for.
+    """
+    counts = np.maximum(np.asarray(values.sum(axis=1), np.float32).ravel(), 1)
+    found: FloatArray = (values @ asked.T).T / np.sqrt(counts)
+    return found
+
+
+def asked_for(values: sp.csr_array, wanted: FloatArray) -> FloatArray:
+    """Return (wishes, items) how well the items answer to categories that are surely wanted.
+
+    Args:
+        values: (items, values) which categories each item has.
+        wanted: (wishes, values) ones for what is wanted.
+    """
+    return answered(values, TOPIC * wanted)
 
 
 def _regression(x: FloatArray, y: FloatArray, weight: npt.NDArray[np.float64]) -> FloatArray:
