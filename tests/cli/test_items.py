@@ -1,4 +1,4 @@
-"""`train` reads texts and images, and `items add` makes new items servable."""
+"""`train` reads texts and images, and `items` adds, changes and removes them."""
 
 import json
 
@@ -78,3 +78,54 @@ def test_texts_are_recognised_and_images_that_are_named_are_read(run, tables, tm
     code, _, err = run("train", *common, "--text-columns", "plott", "--out", tmp_path / "no")
     assert code == 2
     assert "no item column 'plott'" in " ".join(err.split())
+
+
+def test_items_are_updated_removed_and_brought_back(run, trained, new_items, tmp_path):
+    changes = tmp_path / "changes.csv"
+    changes.write_text("item,title\n3,Third Time Lucky\n7,Seven Seas\n")
+    code, said, _ = run("items", "update", trained, changes, "--out", tmp_path / "b", "--json", "-")
+    assert code == 0
+    told = json.loads(said)
+    assert (told["updated"], told["items"], told["out"]) == (2, 60, str(tmp_path / "b"))
+    code, said, _ = run("recommend", tmp_path / "b", "--likes", "Seven Seas", "-k", 60,
+                        "--json", "-")  # fmt: skip
+    assert code == 0
+    assert "Third Time Lucky" in {row["title"] for row in json.loads(said)}
+    code, said, _ = run("items", "remove", tmp_path / "b", "--item", 3, "--item", 9,
+                        "--out", tmp_path / "c", "--json", tmp_path / "told.json")  # fmt: skip
+    assert code == 0
+    assert "2 items removed" in said
+    assert json.loads((tmp_path / "told.json").read_text())["items"] == 58
+    (tmp_path / "gone.csv").write_text("item\n9\n12\n")
+    code, *_ = run(
+        "items", "remove", tmp_path / "c", tmp_path / "gone.csv", "--out", tmp_path / "d"
+    )
+    assert code == 0
+    code, said, _ = run("recommend", tmp_path / "d", "--likes", "Third Time Lucky", "-k", 60,
+                        "--json", "-")  # fmt: skip
+    assert code == 0
+    assert len({row["item"] for row in json.loads(said)} - {3, 9, 12}) == 57
+    code, *_ = run("items", "update", tmp_path / "d", changes, "--out", tmp_path / "e")
+    assert code == 0
+    code, said, _ = run("recommend", tmp_path / "e", "-k", 60, "--json", "-")
+    assert code == 0
+    assert {row["item"] for row in json.loads(said)} & {3, 9, 12} == {3}
+
+
+def test_what_items_cannot_do_is_one_line_and_no_model(run, trained, new_items, tmp_path):
+    out = tmp_path / "never"
+    ids = tmp_path / "ids.csv"
+    ids.write_text("item\n3\n901\n")
+    for args, says in (
+        (("update", trained, new_items), "901 is not in the catalogue"),
+        (("remove", trained, ids), "901 is not in the catalogue"),
+        (("remove", trained, "--item", "x"), "'x' is not in the catalogue"),
+        (("remove", trained), "give a table with a column item, or --item"),
+        (("remove", trained, ids, "--item", 3), "give a table with a column item, or --item"),
+        (("remove", tmp_path / "nothing", "--item", 3), "no saved model at"),
+    ):
+        code, _, err = run("items", *args, "--out", out)
+        assert code == 2
+        assert err.startswith("error: ")
+        assert says in " ".join(err.split())
+        assert not out.exists()

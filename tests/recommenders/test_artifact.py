@@ -1,5 +1,6 @@
 """Saved models: they come back as they were, and nothing else is believed."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -7,6 +8,7 @@ import shutil
 import struct
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import safetensors.numpy as st
 
@@ -79,6 +81,16 @@ def test_every_light_method_can_be_saved(name, split, tmp_path):
     np.testing.assert_array_equal(before[0], after[0])
 
 
+def test_only_a_model_with_removed_items_needs_the_newer_format(saved, tmp_path):
+    model = ws.load(saved)
+    for change, wanted in ((lambda: model.remove_items([3]), 2),
+                           (lambda: model.update_items({"item": [3]}), 1)):  # fmt: skip
+        change()
+        manifest = json.loads((model.save(tmp_path / "m") / "manifest.json").read_text("utf8"))
+        assert manifest["format"] == wanted
+        assert ("n_removed" in manifest["catalogue"]) == (wanted == 2)
+
+
 # Damage and malice
 
 
@@ -98,8 +110,6 @@ def reseal_tensors(folder, arrays):
     (folder / "model.safetensors").write_bytes(blob)
 
     def change(values):
-        import hashlib
-
         values["files"]["model.safetensors"] = {
             "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest(),
         }  # fmt: skip
@@ -211,6 +221,45 @@ def wrong_shape(folder):
     arrays = st.load((folder / "model.safetensors").read_bytes())
     arrays["belief.mean"] = arrays["belief.mean"][:-1]
     reseal_tensors(folder, arrays)
+
+
+def with_mask(folder, mask, n_removed):
+    """Let the catalogue say that items were removed."""
+    path = folder / "catalogue.parquet"
+    table = pq.read_table(path)
+    if mask is not None:
+        table = table.add_column(2, "warmstart:removed", [mask(table.num_rows)])
+    pq.write_table(table, path, store_schema=False)
+    blob = path.read_bytes()
+
+    def change(values):
+        values["files"]["catalogue.parquet"] = {
+            "bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest(),
+        }  # fmt: skip
+        values["catalogue"]["n_removed"] = n_removed
+
+    rewrite(folder, change)
+
+
+@pytest.mark.parametrize(
+    ("mask", "n_removed", "says"),
+    [
+        (None, 2, "does not say which items were removed"),
+        (lambda n: [1.0] * n, 2, "does not say which items were removed"),
+        (lambda n: [True] * n, 2, "does not say of 2 items that they were removed"),
+        (lambda n: [True, True, None] + [False] * (n - 3), 2, "does not say of 2 items"),
+        (lambda n: [True] * n, -1, "n_removed"),
+    ],
+)
+def test_a_damaged_mask_is_refused(copy, mask, n_removed, says):
+    with_mask(copy, mask, n_removed)
+    with pytest.raises(ArtifactError, match=says):
+        ws.load(copy)
+
+
+def test_a_whole_mask_is_believed(copy):
+    with_mask(copy, lambda n: [True, True] + [False] * (n - 2), 2)
+    assert ws.load(copy).catalogue.removed.sum() == 2
 
 
 @pytest.mark.parametrize(

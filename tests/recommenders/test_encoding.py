@@ -99,7 +99,7 @@ def test_given_vectors_are_a_modality_too(tables):
     model.add_items({"item": [100, 101]}, vectors={"sound": np.eye(3)[[2, 0]]})
     ranked = [r.item for r in model.recommend([0, 3, 6], k=62) if r.item >= 100]
     assert ranked == [101, 100]
-    with pytest.raises(DataError, match="1 vectors 'sound' for 2 new items"):
+    with pytest.raises(DataError, match="1 vectors 'sound' for 2 items"):
         model.add_items({"item": [110, 111]}, vectors={"sound": np.ones((1, 3))})
     with pytest.raises(DataError, match=r"3 vectors for 60 ids"):
         given.with_item_vectors("sound", np.arange(60), np.ones((3, 2)))

@@ -25,6 +25,8 @@ PUBLIC = {
     ),
     "similar_items": "(item, k=10)",
     "add_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
+    "update_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
+    "remove_items": "(ids)",
     "save": "(path, *, created=None)",
     "load": "(path)",
 }

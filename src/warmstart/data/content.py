@@ -68,15 +68,27 @@ class Block:
         return Block(self.values[items], self.known[items])
 
     def grown(self, more: Block | None, n_new: int) -> Block:
-        """Return the block with `n_new` further items, which lack it where `more` is None."""
+        """Return the block with `n_new` further items, which lack it where `more` is None.
+
+        Raises:
+            DataError: the further items have another number of dimensions.
+        """
         if more is None:
             empty = sp.csr_array((n_new, self.dim), dtype=np.float32)
             values = empty if sp.issparse(self.values) else empty.toarray()
             more = Block(values, np.zeros(n_new, bool))
+        if more.dim != self.dim:
+            raise DataError(f"{more.dim} numbers an item where the training had {self.dim}")
         known = np.concatenate([self.known, more.known])
         if isinstance(self.values, np.ndarray):
             return Block(np.concatenate([self.values, more.dense()]), known)
         return Block(sp.csr_array(sp.vstack([self.values, sp.csr_array(more.values)])), known)
+
+    def replaced(self, items: IntArray, more: Block) -> Block:
+        """Return the block with other rows for some items."""
+        place = np.arange(len(self.known))
+        place[items] = len(place) + np.arange(len(items))
+        return self.grown(more, len(items)).take(place)
 
 
 class EncodedColumn(Config):

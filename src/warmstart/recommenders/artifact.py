@@ -50,8 +50,10 @@ from warmstart.recommenders.new_items import WithNewItems
 if TYPE_CHECKING:
     from warmstart.recommenders.recommender import Recommender
 
-FORMAT = 1
-"""Version of the format that this code writes, and the newest that it reads."""
+FORMAT = 2
+"""The newest version of the format that this code reads; it writes the oldest that will do."""
+
+_FIRST, _WITH_REMOVED = 1, 2  # who knows format 1 alone would recommend what was removed
 
 MANIFEST, MODEL, CATALOGUE, CARD = (
     "manifest.json", "model.safetensors", "catalogue.parquet", "README.md",
@@ -61,7 +63,7 @@ _LARGEST_MANIFEST = 64 << 20
 _LARGEST_FILE = 16 << 30
 _LARGEST_TABLE = 4 << 30  # uncompressed
 _MOST_COLUMNS = 4_096
-_ID, _LIKES = "warmstart:item", "warmstart:likes"
+_ID, _LIKES, _REMOVED = "warmstart:item", "warmstart:likes", "warmstart:removed"
 _NEW = "warmstart:new_items."
 
 R = TypeVar("R", bound="Recommender")
@@ -87,6 +89,7 @@ class CatalogueInfo(Config):
     n_items: int = Field(ge=1)
     n_users: int = Field(ge=0)
     n_new: int = Field(ge=0)
+    n_removed: int = Field(0, ge=0)
     has_table: bool
     schema_: dict[str, Any] = Field(alias="schema")
     user_features: list[dict[str, Any]] | None
@@ -146,7 +149,7 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
         CATALOGUE: _parquet(_catalogue_table(catalogue)),
     }
     values: dict[str, Any] = {
-        "format": FORMAT,
+        "format": _FIRST if catalogue.removed is None else _WITH_REMOVED,
         "created_by": f"warmstart {warmstart.__version__}",
         "created": created,
         "method": model.name,
@@ -160,6 +163,7 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
             "n_items": len(catalogue),
             "n_users": catalogue.n_users,
             "n_new": catalogue.n_new,
+            **({} if catalogue.removed is None else {"n_removed": int(catalogue.removed.sum())}),
             "has_table": catalogue.table is not None,
             "schema": catalogue.schema.model_dump(mode="json"),
             "user_features": _plain(catalogue.user_features),
@@ -252,6 +256,8 @@ def _catalogue_table(catalogue: Catalogue) -> pa.Table:
         _ID: catalogue.items.values,
         _LIKES: pa.array(catalogue.likes.astype(np.int64)),
     }
+    if catalogue.removed is not None:
+        columns[_REMOVED] = pa.array(catalogue.removed)
     known = pa.table({}) if catalogue.table is None else catalogue.table
     for name in known.column_names:
         column = known[name]
@@ -459,10 +465,21 @@ def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
         raise ArtifactError(f"{path} holds an Arrow extension type; refused")
     if table.column_names[:2] != [_ID, _LIKES] or not pa.types.is_integer(table[_LIKES].type):
         raise ArtifactError(f"{path} does not begin with the items' ids and likes; refused")
+    ours, removed = [_ID, _LIKES], None
+    if info.n_removed:
+        ours.append(_REMOVED)
+        if table.column_names[2:3] != [_REMOVED] or not pa.types.is_boolean(table[_REMOVED].type):
+            raise ArtifactError(f"{path} does not say which items were removed; refused")
+        removed = np.array(table[_REMOVED].to_pylist())
+        if table[_REMOVED].null_count or int(removed.sum()) != info.n_removed:
+            raise ArtifactError(
+                f"{path} does not say of {info.n_removed} items that they were removed, as the "
+                "manifest does; get the model again"
+            )
     try:
         return Catalogue(
             items=Ids(table[_ID].combine_chunks()),
-            table=table.drop_columns([_ID, _LIKES]) if info.has_table else None,
+            table=table.drop_columns(ours) if info.has_table else None,
             likes=table[_LIKES].to_numpy().astype(np.int64),
             n_users=info.n_users,
             schema=Schema.parse(info.schema_),
@@ -470,6 +487,7 @@ def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
             item_features=_space(info.item_features),
             item_encoders=info.item_encoders,
             n_new=info.n_new,
+            removed=removed,
         )
     except (WarmstartError, pa.ArrowException, ValueError, TypeError) as error:
         raise ArtifactError(f"{folder}: the catalogue is malformed: {str(error)[:300]}") from None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from warmstart.core.errors import DataError
+from warmstart.core.types import IntArray
 from warmstart.data import Dataset, FeatureSpace, Ids, Schema
 from warmstart.data.content import EncodedColumn
 from warmstart.recommenders.filters import Filter, Mask, allowed_items
@@ -31,6 +32,8 @@ class Catalogue:
         item_features: encoding of what is known of items, or None.
         item_encoders: which encoders read which columns of the items.
         n_new: how many items, at the end, were added after training.
+        removed: (items,) which items never leave again, though histories may name them; None
+            where all are served.
     """
 
     items: Ids
@@ -42,6 +45,7 @@ class Catalogue:
     item_features: FeatureSpace | None = None
     item_encoders: tuple[EncodedColumn, ...] = ()
     n_new: int = 0
+    removed: Mask | None = None
 
     @classmethod
     def of(cls, data: Dataset) -> Self:
@@ -75,7 +79,7 @@ class Catalogue:
         return [] if self.user_features is None else self.user_features.columns
 
     def where(self, condition: Filter) -> Mask:
-        """Return (items,) which items fulfil a condition on the item columns.
+        """Return (items,) which items fulfil a condition on the item columns; no removed one does.
 
         Raises:
             ConfigError: the condition is malformed or names an unknown column.
@@ -87,7 +91,60 @@ class Catalogue:
         }
         # without an items table a condition still has the ids to ask about
         table = self.table if self.table is not None else pa.table({"item": self.items.values})
-        return allowed_items(table, condition, separators=separators)
+        found = allowed_items(table, condition, separators=separators)
+        return found if self.removed is None else found & ~self.removed
+
+    def served(self, allowed: Mask | None) -> Mask | None:
+        """Return which of the allowed items may leave; None for all."""
+        if self.removed is None:
+            return allowed
+        return ~self.removed if allowed is None else allowed & ~self.removed
+
+    def indices(self, ids: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401  (any array-like)
+        """Return (n,) dense indices of ids, removed or not.
+
+        Raises:
+            UnknownItemError: an id is not there; proposes the ids spelled most like it.
+        """
+        found = self.items.find(ids)
+        for place in np.flatnonzero(found < 0)[:1]:
+            external = ids[int(place)]
+            self.items.index(external.as_py() if isinstance(external, pa.Scalar) else external)
+        return found
+
+    def without(self, items: IntArray) -> Self:
+        """Return the catalogue from which these items never leave."""
+        removed = np.zeros(len(self), bool) if self.removed is None else self.removed.copy()
+        removed[items] = True
+        return replace(self, removed=removed if removed.any() else None)
+
+    def with_rows(self, items: IntArray, rows: pa.Table) -> Self:
+        """Return the catalogue with other cells for some items, of which none is removed.
+
+        Args:
+            items: (rows,) dense indices.
+            rows: their new cells; columns that it lacks stay, columns that the catalogue lacks
+                are left out.
+
+        Raises:
+            DataError: a column's type does not fit.
+        """
+        table = self.table
+        if table is not None:
+            place = np.arange(len(self))
+            place[items] = len(self) + np.arange(len(items))
+            for at, name in enumerate(table.column_names):
+                column = self.schema.items.get(name)
+                if name in rows.column_names and not (column and column.kind == "id"):
+                    more = _fitting(rows[name], name, table[name].type)
+                    both = pa.chunked_array([*table[name].chunks, *more.chunks], more.type)
+                    table = table.set_column(at, name, both.take(pa.array(place)))
+        removed = self.removed
+        if removed is not None:
+            removed = removed.copy()
+            removed[items] = False
+        back = removed if removed is not None and removed.any() else None
+        return replace(self, table=table, removed=back)
 
     def with_items(self, items: Ids, table: pa.Table | None) -> Self:
         """Return the catalogue with more items at its end.
@@ -101,20 +158,25 @@ class Catalogue:
         """
         known = self.items.find(items.values)
         if (known >= 0).any():
-            first = items[int(np.flatnonzero(known >= 0)[0])]
+            first = int(np.flatnonzero(known >= 0)[0])
+            mend = "leave them out, or change them with update_items"
+            if self.removed is not None and self.removed[known[first]]:
+                mend = "it was removed, and update_items brings it back"
             raise DataError(
                 f"{int((known >= 0).sum())} of {len(items)} items are in the catalogue already "
-                f"(first: {first!r}); leave them out"
+                f"(first: {items[first]!r}); {mend}"
             )
         ours, theirs = self.items.values, items.values
         if ours.type != theirs.type:
             ours, theirs = ours.cast(pa.large_string()), theirs.cast(pa.large_string())
+        removed = self.removed
         return replace(
             self,
             items=Ids(pa.concat_arrays([ours, theirs])),
             table=self._longer(items, table),
             likes=np.concatenate([self.likes, np.zeros(len(items), np.int64)]),
             n_new=self.n_new + len(items),
+            removed=None if removed is None else np.pad(removed, (0, len(items))),
         )
 
     def _longer(self, items: Ids, new: pa.Table | None) -> pa.Table | None:
@@ -130,12 +192,17 @@ class Catalogue:
                 more = pa.chunked_array([pa.nulls(len(items), kind)])
             else:
                 more = new[name]
-            try:
-                more = more.cast(kind)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-                raise DataError(
-                    f"column {name!r} of the new items holds {more.type}, the catalogue holds "
-                    f"{kind} ({' '.join(str(error).split())[:80]}); convert it"
-                ) from None
+            more = _fitting(more, name, kind)
             columns[name] = pa.chunked_array([*old.chunks, *more.chunks], type=kind)
         return pa.table(columns)
+
+
+def _fitting(column: pa.ChunkedArray, name: str, kind: pa.DataType) -> pa.ChunkedArray:
+    """Return a column of a table of items as the catalogue holds it."""
+    try:
+        return column.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"column {name!r} of the items holds {column.type}, the catalogue holds "
+            f"{kind} ({' '.join(str(error).split())[:80]}); convert it"
+        ) from None

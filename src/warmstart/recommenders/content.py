@@ -171,6 +171,25 @@ class ContentMap:
             grown.__dict__["_factor"] = self._factor
         return grown
 
+    def changed(self, content: Content, items: IntArray) -> ContentMap:
+        """Return the map with other content of some items; blocks that are not there stay."""
+        blocks = {
+            name: block.replaced(items, content[name]) if name in content else block
+            for name, block in self.content.items()
+        }
+        changed = replace(self, content=blocks)
+        if "_factor" in self.__dict__ and not np.isin(items, self.lenders).any():
+            changed.__dict__["_factor"] = self._factor
+        return changed
+
+    def of(self, items: IntArray) -> Content:
+        """Return the content of some items."""
+        return {name: block.take(items) for name, block in self.content.items()}
+
+    def unmet(self, items: IntArray) -> IntArray:
+        """Return those of some items that nobody liked in training."""
+        return items[~np.isin(items, self.lenders)]
+
     def about(self) -> dict[str, Any]:
         """Return what the arrays do not say, as plain values."""
         blocks = [

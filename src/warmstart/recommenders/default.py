@@ -269,6 +269,19 @@ class Default:
         grown._prepare()
         return grown
 
+    def with_content(self, content: Content, items: IntArray) -> Default:
+        """Return a model that knows other content of some items; unmet ones are placed by it."""
+        if self.content is None:
+            return self
+        changed = Default(self.config)
+        changed.gates, changed.quality, changed.parts = self.gates, self.quality, self.parts
+        changed.content = self.content.changed(content, items)
+        unmet = changed.content.unmet(items)
+        if len(unmet):
+            changed.parts = changed._borrowed(self.parts, unmet, changed.content.of(unmet))
+        changed._prepare()
+        return changed
+
     def report(self) -> dict[str, Any]:
         """Return what the gates have learned, and nDCG@10 on held-out training users."""
         gates = {

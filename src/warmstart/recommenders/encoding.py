@@ -46,10 +46,10 @@ class EncodingReport:
         item, column, why = self.faults[0]
         return f"{done}; {len(self.faults):,} without (first: {column} of {item!r}: {why})"
 
-    def warn(self) -> None:
-        """Warn of the faults, if there are any."""
+    def warn(self, stacklevel: int = 3) -> None:
+        """Warn of the faults, if there are any, in the name of a caller's caller."""
         if self.faults:
-            warnings.warn(self.summary(), stacklevel=3)
+            warnings.warn(self.summary(), stacklevel=stacklevel)
 
 
 def encode_items(

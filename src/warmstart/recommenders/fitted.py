@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import scipy.sparse as sp
 
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data import Dataset, Ids
-from warmstart.data.content import Content, blocks_of
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.filters import Mask
-from warmstart.recommenders.new_items import WithNewItems, content_neighbours
-from warmstart.recommenders.protocols import RanksFast, TakesNewItems
+from warmstart.recommenders.protocols import RanksFast
 
 _SCORES_AT_ONCE = 1 << 24  # dense scores in memory: 64 MB
 
@@ -38,14 +33,6 @@ class Fitted:
     catalogue: Catalogue
     origin: dict[str, Any] = field(default_factory=dict)
 
-    @cached_property
-    def base_features(self) -> Any:  # noqa: ANN401
-        """The (trained items, item features) matrix, or None."""
-        space, table = self.catalogue.item_features, self.catalogue.table
-        if space is None or table is None:
-            return None
-        return space.transform(table.slice(0, len(self.catalogue) - self.catalogue.n_new))
-
     def rank(
         self,
         histories: Histories,
@@ -53,7 +40,7 @@ class Fitted:
         allowed: Mask | None = None,
         barred: Histories | None = None,
     ) -> tuple[IntArray, FloatArray]:
-        """Return (users, min(k, items)) items and scores: nothing seen, barred or disallowed.
+        """Return (users, min(k, items)) items and scores: nothing seen, barred or removed.
 
         Args:
             histories: the users.
@@ -72,7 +59,7 @@ class Fitted:
         if len(events) and not (0 <= events.min() and events.max() < n_items):
             bad = int(events.min() if events.min() < 0 else events.max())
             raise DataError(f"item index {bad} is outside the catalogue of {n_items} items")
-        k = min(int(k), n_items)
+        k, allowed = min(int(k), n_items), self.catalogue.served(allowed)
         if barred is None and isinstance(method, RanksFast):
             return method.top_k(histories, k, allowed)
         items = np.empty((len(histories), k), np.int32)
@@ -85,25 +72,6 @@ class Fitted:
             ranked = top_k(method.score(block), k, seen=seen, candidates=allowed)
             items[part], scores[part] = ranked
         return items, scores
-
-    def extended(self, rows: pa.Table, vectors: Content, n_new: int) -> Any:  # noqa: ANN401
-        """Return the method for a catalogue with `n_new` more items.
-
-        Args:
-            rows: what is known of the new items.
-            vectors: their modalities.
-            n_new: how many.
-        """
-        method, space = self.method, self.catalogue.item_features
-        features = None if space is None else space.transform(rows)
-        if isinstance(method, TakesNewItems):
-            content = {} if space is None else blocks_of(space, features)
-            return method.with_items(content | dict(vectors), n_new)
-        n_old = len(self.catalogue) - self.catalogue.n_new
-        more = content_neighbours(features, self.base_features, n_new, n_old)
-        if not isinstance(method, WithNewItems):
-            return WithNewItems(method, more)
-        return replace(method, neighbours=sp.vstack([method.neighbours, more], format="csr"))
 
 
 def with_barred(histories: Histories, users: Ids, pairs: Any, catalogue: Catalogue) -> Histories:  # noqa: ANN401

@@ -189,6 +189,18 @@ class Learned:
             grown.content = self.content.grown(content, n_new)
         return grown
 
+    def with_content(self, content: Content, items: IntArray) -> Self:
+        """Return the method with other content of some items; unmet ones are placed by it."""
+        if self.content is None:
+            return self
+        changed = type(self)(self.config)
+        changed.quality, changed.arrays = self.quality, dict(self.arrays)
+        changed.content = self.content.changed(content, items)
+        unmet = changed.content.unmet(items)
+        if len(unmet):
+            changed._borrow(unmet, changed.content.of(unmet))
+        return changed
+
     def report(self) -> dict[str, Any]:
         """Return nDCG@10 on validation users by number of shots."""
         return {"quality": self.quality}

@@ -24,6 +24,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         ("training interactions", f"{data.get('n_interactions', 0):,}"),
         ("items in the catalogue", f"{catalogue['n_items']:,}"),
         ("of these added after training", f"{catalogue['n_new']:,}"),
+        ("of these removed", f"{catalogue.get('n_removed', 0):,}"),
         ("opinions", _opinions(rule)),
         ("user columns", ", ".join(users) or "none"),
         ("item columns", ", ".join(items) or "none"),

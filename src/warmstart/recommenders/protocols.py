@@ -61,6 +61,19 @@ class TakesNewItems(Protocol):
 
 
 @runtime_checkable
+class TakesNewContent(Protocol):
+    """Can be told that something else is known of its items."""
+
+    def with_content(self, content: Content, items: IntArray) -> Self:
+        """Return the method with other content of some items.
+
+        Args:
+            content: of these items; blocks that are not there stay as they were.
+            items: (items,) dense indices.
+        """
+
+
+@runtime_checkable
 class Reports(Protocol):
     """Can say what its training found."""
 

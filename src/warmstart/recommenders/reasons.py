@@ -36,6 +36,8 @@ def reasons(
         lift = lift / max(float(np.abs(lift).max(initial=0)), 1e-12)
     else:
         lift = _left_out(method, histories, items)
+    if catalogue.removed is not None:
+        lift = np.where(catalogue.removed[events], 0, lift)  # it counts, and is not named
     told = _told(method, histories, items) if not len(events) else np.zeros(len(items), bool)
     return [
         _line(catalogue, int(item), histories, lift[row], bool(told[row]))

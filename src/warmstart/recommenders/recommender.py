@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
@@ -16,15 +15,14 @@ from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
-from warmstart.data.content import Block
 from warmstart.index import top_k
+from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
-from warmstart.recommenders.encoding import KINDS, encode_rows
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
 from warmstart.recommenders.lists import Lists, Recommendation
-from warmstart.recommenders.new_users import read_ids, read_new_users
+from warmstart.recommenders.new_users import read_new_users
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import HasItemVectors
 from warmstart.recommenders.reasons import reasons
@@ -257,7 +255,8 @@ class Recommender:
             vectors = served.method.item_vectors()
             norms = np.maximum(np.linalg.norm(vectors, axis=1), 1e-12)
             cosine = (vectors @ vectors[index]) / (norms * norms[index])
-            items, scores = top_k(cosine[None].astype(np.float32), k, seen=history)
+            scores = cosine[None].astype(np.float32)
+            items, scores = top_k(scores, k, seen=history, candidates=catalogue.served(None))
             how = "its item vector points the same way"
         else:
             items, scores = served.rank(history, k, None)
@@ -289,31 +288,61 @@ class Recommender:
                 environment variable holds, to the address that the model names.
 
         Raises:
-            DataError: an id is missing, occurs twice or is in the catalogue already.
+            DataError: an id is missing, occurs twice or is in the catalogue already, even if it was
+                removed.
             ConfigError: an encoder is not the one of the training.
             MissingExtraError: an encoder is not installed.
         """
-        served = self.fitted
-        catalogue = served.catalogue
-        items, rows, _ = read_ids(table, "item", catalogue.schema.items)
-        longer = catalogue.with_items(items, rows)
-        blocks = {name: Block.of_vectors(v) for name, v in (vectors or {}).items()}
-        for name, block in blocks.items():
-            if len(block.known) != len(items):
-                raise DataError(f"{len(block.known)} vectors {name!r} for {len(items)} new items")
-        if catalogue.item_encoders:
-            foreign = [e for e in catalogue.item_encoders if e.encoder not in KINDS.values()]
-            if foreign and not trust_encoders:
-                raise ConfigError(
-                    f"column {foreign[0].column!r} is encoded by {foreign[0].encoder!r} with "
-                    "settings that the model brings, such as an address; pass "
-                    "trust_encoders=True if you trust whoever made the model"
-                )
-            found, report = encode_rows(catalogue.item_encoders, rows, items, root=root)
-            blocks |= found
-            report.warn()
-        method = served.extended(rows, blocks, len(items))
-        self._fitted = replace(served, method=method, catalogue=longer)
+        self._fitted = changing.added(
+            self.fitted, table, vectors=vectors, root=root, trust_encoders=trust_encoders
+        )
+        return self
+
+    def update_items(
+        self,
+        table: Any,  # noqa: ANN401  (a frame, a table, columns, a path)
+        *,
+        vectors: Mapping[str, FloatArray] | None = None,
+        root: str | Path | None = None,
+        trust_encoders: bool = False,
+    ) -> Self:
+        """Change what is known of items; a removed one is back.
+
+        Columns that the table lacks stay. Titles and filters change at once. Items that nobody
+        liked in training are placed anew by their content, if the method places them by it;
+        the others keep what was learned of them, and items that come later borrow from what they
+        are now. The model changes as a whole or not at all.
+
+        Args:
+            table: ids of the catalogue's items, and the columns that change.
+            vectors: modalities that were given as vectors in training: name → (rows, dim).
+            root: as in `add_items`.
+            trust_encoders: as in `add_items`.
+
+        Raises:
+            UnknownItemError: an id is not in the catalogue; proposes the nearest ones.
+            DataError: an id is missing or occurs twice, or a column's type does not fit.
+            ConfigError: an encoder is not the one of the training.
+            MissingExtraError: an encoder is not installed.
+        """
+        self._fitted = changing.updated(
+            self.fitted, table, vectors=vectors, root=root, trust_encoders=trust_encoders
+        )
+        return self
+
+    def remove_items(self, ids: Iterable[str | int]) -> Self:
+        """Take items out of every list; what was learned from them stays, so histories name them.
+
+        The items are removed as a whole or not at all; removing one twice changes nothing. With
+        all of them removed the lists are empty. `update_items` brings an item back.
+
+        Args:
+            ids: of the items; titles are not looked up, since nobody asks whether they were meant.
+
+        Raises:
+            UnknownItemError: an id is not in the catalogue; proposes the nearest ones.
+        """
+        self._fitted = changing.removed(self.fitted, ids)
         return self
 
     def save(self, path: str | Path, *, created: str | None = None) -> Path:
