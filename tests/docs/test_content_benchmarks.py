@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from benchmarks.content import cold_items, tables
+from benchmarks.content import cold_items, tables, tiktok
+from benchmarks.content.cold import Judged, cosine
 from benchmarks.tables import _line, short
 
 from warmstart.core.errors import ConfigError
@@ -80,7 +81,7 @@ def test_a_cosine_is_that_of_a_slow_loop(centred):
     likes = sp.csr_array((rng.random((7, 12)) < 0.4).astype(np.float32))
     cold = np.array([1, 5, 8])  # nothing is known of item 8
     block = Block.of_vectors(values, known)
-    found = cold_items.cosine(block, likes, cold, centred=centred)
+    found = cosine(block, likes, cold, centred=centred)
     mean = values[known].mean(axis=0) if centred else np.zeros(5)
     for user, row in enumerate(likes.toarray()):
         for place, item in enumerate(cold):
@@ -108,3 +109,53 @@ def test_films_have_texts_people_and_posters():
     assert all((folder / "posters" / name).is_file() for name in named[::97])
     with pytest.raises(ConfigError, match="set WARMSTART_DATA to a folder that has ml-1m/"):
         cold_items.films(folder / "none")
+
+
+def test_judging_equals_a_slow_loop_and_breaks_ties_by_lot(capsys):
+    rng = np.random.default_rng(0)
+    judged = Judged(("nDCG@10", "recall@20"))
+    truth, scores = [], []
+    for seed in (0, 1):
+        relevant = (rng.random((40, 60)) < 0.1).astype(np.float32)
+        relevant[:, 0] = 1  # famous, and first in the file
+        judge = judged.split(relevant, np.arange(40), seed)
+        truth.append(relevant)
+        scores.append(rng.random((40, 60)))
+        judge("random", scores[-1])
+        judge("constant", np.zeros((40, 60)))
+        judge("knows", relevant + 0.1 * scores[-1])
+    rows = {row["method"]: row for row in judged.rows("random")}
+    assert "p" not in rows["random"]
+    wanted, order = np.concatenate(truth), np.argsort(-np.concatenate(scores), axis=1)
+    hits = np.take_along_axis(wanted, order, axis=1)
+    gains = 1 / np.log2(np.arange(2, 12))
+    ideal = np.cumsum(gains)[np.minimum(wanted.sum(axis=1).astype(int), 10) - 1]
+    assert rows["random"]["nDCG@10"] == pytest.approx((hits[:, :10] @ gains / ideal).mean())
+    assert rows["random"]["recall@20"] == pytest.approx(
+        (hits[:, :20].sum(axis=1) / wanted.sum(axis=1)).mean()
+    )
+    assert rows["knows"]["nDCG@10"] == pytest.approx(1)
+    assert rows["knows"]["p_holm"] < 0.05
+    gap = rows["knows"]["minus_ridge"]
+    assert gap[0] == pytest.approx(1 - rows["random"]["nDCG@10"])
+    assert gap[1] < gap[0] < gap[2]
+    # the famous item stands first in the file, and no lot knows that
+    first = Judged()
+    for seed in range(40):
+        first.split(truth[0], np.arange(40), seed)("constant", np.zeros((40, 60)))
+    lots = [split.mean() for split in first.found["nDCG@10"]["constant"]]
+    file = (wanted[:40, :10] @ gains / ideal[:40]).mean()
+    assert np.mean(lots) < file - 4 * np.std(lots) / np.sqrt(40)
+    capsys.readouterr()
+
+
+@pytest.mark.skipif(DATA is None, reason="WARMSTART_DATA names no folder")
+def test_videos_have_image_and_sound():
+    data = tiktok.videos(Path(DATA) / "tiktok-diffmm")
+    assert (data.n_users, data.n_items, len(data.interactions)) == (9_308, 6_710, 68_722)
+    for name in ("image", "audio"):
+        raw = np.load(Path(DATA) / "tiktok-diffmm" / f"{name}_feat.npy")
+        ids = np.array([int(item) for item in data.items])
+        np.testing.assert_array_equal(data.content[name].values, raw[ids])
+    with pytest.raises(ConfigError, match="a folder that has tiktok-diffmm/"):
+        tiktok.videos(Path(DATA) / "none")
