@@ -36,13 +36,13 @@ def cold_table(
     stem, record = known
     rows = record["rows"]
     reference = next(r["method"] for r in rows if "minus_ridge" not in r)
-    best = max(r["nDCG@10"] for r in rows)
+    best = short(max(r["nDCG@10"] for r in rows))
     more = [name for name in ("recall@20",) if name in rows[0]]
     head = ["method", "nDCG@10", *more, f"minus *{reference}*", "95 % interval", "p (Holm)"]
     lines = [line(head), line([":--", *("--:" for _ in head[1:])])]
     for r in rows:
         mean = short(r["nDCG@10"])
-        mean = f"**{mean}**" if r["nDCG@10"] == best else mean
+        mean = f"**{mean}**" if mean == best else mean
         cells = [f"{mean} ± {short((r['ci_high'] - r['ci_low']) / 2)}"]
         cells += [short(r[name]) for name in more]
         if "minus_ridge" in r:
