@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.content import tables as content
 from benchmarks.learners import tables as learners
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
@@ -211,6 +212,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
+    "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""
 

@@ -17,8 +17,6 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,18 +24,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import scipy.sparse as sp
 from pydantic import Field
 
 from benchmarks import records
+from benchmarks.content.cold import Judged, bare, cosine, ridge
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError
 from warmstart.core.rng import generator
 from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
-from warmstart.data.content import Block, Content
-from warmstart.evaluation.metrics import ndcg
-from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
-from warmstart.index import top_k
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.default import Default, DefaultConfig
@@ -141,23 +135,6 @@ def masked(title: str, text: str | None) -> str | None:
     return re.sub(r"\b(1[89]|20)\d\d\b", "", " ".join(kept))
 
 
-def cosine(block: Block, likes: Any, cold: np.ndarray, *, centred: bool) -> np.ndarray:  # noqa: ANN401
-    """Return (users, cold items) cosines with the sum of what each user likes."""
-    values = block.dense().copy()
-    if centred:
-        values[block.known] -= values[block.known].mean(axis=0)
-    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-9)
-    return np.asarray((likes @ values) @ values[cold].T)
-
-
-def ridge(content: Content, likes: Any, train: Any, cold: np.ndarray, seed: int) -> np.ndarray:  # noqa: ANN401
-    """Return (users, cold items) scores of a ridge regression for each user, tuned inside."""
-    found = ContentMap.learn(content, train, seed=seed)
-    assert found is not None
-    lent = found.lend({name: block.take(cold) for name, block in content.items()})
-    return np.asarray(likes[:, found.lenders] @ lent.T)
-
-
 def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
     """Judge every choice of content on every split."""
     begun, code = time.perf_counter(), records.commit()
@@ -167,9 +144,9 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
     columns = [n for n, c in data.schema.items.items() if c.kind in ("text", "image")]
     data, report = encode_items(data, columns, root=folder / "posters")
     print(report.summary(), flush=True)
-    found: dict[str, list[np.ndarray]] = {}
+    judged = Judged()
     chosen: dict[str, list[dict[str, Any]]] = {}
-    clusters, seconds = [], []
+    seconds = []
     for seed in range(config.splits):
         split = make_split(
             data,
@@ -185,20 +162,7 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
         relevant = tasks.query[:, cold].toarray()
         likes = tasks.support.matrix(data.n_items)
         likes.data = (likes.data > 0).astype(np.float32)
-        clusters.append(tasks.users)
-
-        def judge(
-            name: str,
-            scores: np.ndarray,
-            relevant: np.ndarray = relevant,
-            seed: int = seed,
-        ) -> None:
-            # ties, such as those of films without content, are broken by lot
-            lot = generator(seed, "ties").permutation(scores.shape[1])
-            top, _ = top_k(np.ascontiguousarray(scores[:, lot], np.float32), 10)
-            found.setdefault(name, []).append(ndcg(top, sp.csr_array(relevant[:, lot]), 10))
-            print(seed, name, f"{found[name][-1].mean():.4f}", flush=True)
-
+        judge = judged.split(relevant, tasks.users, seed)
         rng = generator(seed, "chance")
         judge("chance", rng.random(relevant.shape))
         for name, centred in (("cosine", False), ("centred cosine", True)):
@@ -213,7 +177,7 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
             some = {c: content[c] for c in wanted}
             judge(name, ridge(some, likes, train, cold, seed))
         start = time.perf_counter()
-        bare = Default(config.model).fit(_bare(split.train), seed=seed)
+        plain = Default(config.model).fit(bare(split.train), seed=seed)
         seconds.append(round(time.perf_counter() - start, 1))
         for name, wanted in CHOICES.items():
             some = {c: content[c] for c in wanted}
@@ -224,43 +188,22 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
             own = {c: block.take(unmet) for c, block in some.items()}
             judge(
                 f"warmstart, {name}",
-                bare.borrowing(mapped, unmet, own).score(tasks.support)[:, cold],
+                plain.borrowing(mapped, unmet, own).score(tasks.support)[:, cold],
             )
-    return _record(found, np.concatenate(clusters), chosen, seconds, config, data, now) | {
+    return _record(judged, chosen, seconds, config, data, now) | {
         "commit": code,
         "wall_seconds": round(time.perf_counter() - begun, 1),
     }
 
 
-def _bare(data: Dataset) -> Dataset:
-    return replace(data, item_features=None, item_vectors={}, item_encoders=())
-
-
 def _record(
-    found: Mapping[str, list[np.ndarray]],
-    who: np.ndarray,
+    judged: Judged,
     chosen: dict[str, Any],
     seconds: list[float],
     config: ColdItems,
     data: Dataset,
     now: datetime,
 ) -> dict[str, Any]:
-    rows = []
-    reference = np.concatenate(found[RIDGE])
-    for name, parts in found.items():
-        ours = np.concatenate(parts)
-        low, high = bootstrap_interval(ours[:, None], clusters=who)
-        row: dict[str, Any] = {"method": name, "nDCG@10": float(ours.mean()),
-                               "ci_low": float(low[0]), "ci_high": float(high[0])}  # fmt: skip
-        if name != RIDGE:
-            low, high = bootstrap_interval((ours - reference)[:, None], clusters=who)
-            gap = ours - reference
-            row["minus_ridge"] = [float(gap.mean()), float(low[0]), float(high[0])]
-            row["p"] = paired_permutation(ours, reference, clusters=who)
-        rows.append(row)
-    judged = [r for r in rows if "p" in r]
-    for row, p in zip(judged, holm(np.array([r["p"] for r in judged])), strict=True):
-        row["p_holm"] = float(p)
     return {
         "experiment": "cold-items",
         "dataset": data.name,
@@ -270,7 +213,7 @@ def _record(
         "protocol": f"item-cold: {config.item_fraction:.0%} of {data.n_items:,} films with at "
         f"least {config.least_likes} likes; {config.users:,} warm users a split show all their "
         "likes of the other films; all cold films are ranked",
-        "rows": rows,
+        "rows": judged.rows(RIDGE),
         "chosen": chosen,
         "fit_seconds": seconds,
         "hardware": hardware(),

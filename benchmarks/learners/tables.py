@@ -14,7 +14,12 @@ SCENARIOS = ("user-cold", "item-cold", "both-cold", "new-items")
 _FILE_ORDER = (
     "*Order of the file* is what popularity falls back to where nobody has met an item: all scores "
     "are equal, and equal scores keep the order of the catalogue, which MovieLens lists famous "
-    "films first. It is no method, and no service has it for new items."
+    "films first. It is no method, and no service has it for new items. Later results break ties "
+    "by lot, which leaves such a row at chance."
+)
+_BY_LOT = (
+    "*Equal scores* is what popularity comes to where nobody has met an item: an order by lot, "
+    "which is chance."
 )
 _NOTHING = "No result is committed yet; `python -m benchmarks.learners.{0}` adds one."
 
@@ -43,6 +48,7 @@ def compare_tables(dataset: str, line: Callable[[Iterable[str]], str], short: An
         report = Report.read(RESULTS / f"{known[0]}.json")
         run, shots = report.run, report.shots
         cold_items = scenario in ("item-cold", "both-cold")
+        by_lot = "by lot" in run["protocol"]
         methods = [m for m in report.methods if "(" not in m]
         if cold_items:
             methods.remove("popularity")  # it knows nothing of these items, see _FILE_ORDER
@@ -65,13 +71,15 @@ def compare_tables(dataset: str, line: Callable[[Iterable[str]], str], short: An
                 f"{spent['fit_seconds']:.0f}", f"{spent['us_per_adaptation']:.0f}",
                 f"{spent['us_per_ranked_user']:.0f}",
             ]  # fmt: skip
-            label = "order of the file" if cold_items and method == "popularity" else method
+            label = method
+            if cold_items and method == "popularity":
+                label = "equal scores" if by_lot else "order of the file"
             lines.append(line([label, *cells, *costs]))
         tasks = max(row.tasks for row in report.rows if row.split == "all")
         about = (
             f"*{run['title']}*: {run['note']} {len(run['seeds'])} splits (seeds "
             f"{', '.join(map(str, run['seeds']))}), {tasks:,} tasks. "
-            f"{_FILE_ORDER if cold_items else _lead(run)} "
+            f"{(_BY_LOT if by_lot else _FILE_ORDER) if cold_items else _lead(run)} "
             f"`benchmarks/learners/results/{known[0]}.json`, commit `{run['commit'][:12]}`."
         )
         parts.append("\n".join([*lines, "", about]))

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import scipy.sparse as sp
 from warmstart.core.errors import DataError
 from warmstart.core.types import Histories
 from warmstart.evaluation import evaluate, shuffled_support
+from warmstart.evaluation.significance import bootstrap_interval
 from warmstart.index import top_k
 
 TASKS, ITEMS, SHOTS = 50, 40, 4
@@ -126,3 +128,82 @@ def test_refuses_tasks_that_cannot_be_judged(tasks):
             Fixed(np.eye(ITEMS)), support.take(np.arange(49)), query, ranker=top_k,
             popularity=np.ones(ITEMS, np.float32),
         )  # fmt: skip
+
+
+class Stepped:
+    """Scores every user alike, with steps of so many equal items; 1 is no ties at all."""
+
+    def __init__(self, step):
+        self.row = -np.float32(np.arange(ITEMS) // step)
+
+    def score(self, histories):
+        return np.tile(self.row, (len(histories), 1))
+
+
+def famous_first(n_tasks, n_relevant=5):
+    """Tasks whose relevant items mostly stand first in the file, without any support."""
+    rng = np.random.default_rng(3)
+    chance = np.arange(ITEMS, 0, -1) ** 3.0
+    rows = [rng.choice(ITEMS, n_relevant, False, chance / chance.sum()) for _ in range(n_tasks)]
+    dense = np.zeros((n_tasks, ITEMS), np.float32)
+    np.put_along_axis(dense, np.array(rows), 1, axis=1)
+    return Histories.empty(n_tasks), sp.csr_array(dense)
+
+
+def test_the_order_of_the_file_helps_nobody_who_cannot_tell_items_apart():
+    support, query = famous_first(2_000)
+    kwargs = {"ranker": top_k, "popularity": np.ones(ITEMS, np.float32)}
+    file = evaluate(Stepped(1), support, query, **kwargs).per_task
+    blind = evaluate(Stepped(ITEMS), support, query, **kwargs)
+    gains = 1 / np.log2(np.arange(2, 12))
+    share = 5 / ITEMS
+    chance = {
+        "nDCG@10": share * gains.sum() / gains[:5].sum(),
+        "Recall@20": 20 / ITEMS,
+        # the best of 5 among 40 stands at rank r with C(40 - r, 4) / C(40, 5)
+        "MRR": sum(math.comb(ITEMS - r, 4) / math.comb(ITEMS, 5) / r for r in range(1, 37)),
+    }
+    for metric, expected in chance.items():
+        low, high = bootstrap_interval(blind.per_task[metric])
+        assert low < expected < high, metric
+        assert file[metric].mean() > 1.5 * high, metric
+    assert blind.overall["coverage@10"] == 1
+    assert blind.overall["Gini@10"] < 0.1
+
+
+def test_lots_are_drawn_again_from_the_seed_and_in_any_batch(tasks):
+    support, query = tasks
+    kwargs = {"ranker": top_k, "popularity": np.arange(ITEMS, dtype=np.float32)}
+    candidates = np.arange(ITEMS) % 5 > 0
+    runs = [
+        evaluate(
+            Stepped(7), support, query, batch_users=b, seed=s, candidates=candidates, **kwargs
+        ).per_task
+        for b, s in ((1024, 0), (7, 0), (1024, 1))
+    ]
+    for metric, values in runs[0].items():
+        np.testing.assert_array_equal(values, runs[1][metric])
+    assert (runs[0]["nDCG@10"] != runs[2]["nDCG@10"]).any()
+
+
+def test_only_equal_scores_change_places(tasks):
+    support, query = tasks
+    kwargs = {"ranker": top_k, "popularity": np.arange(ITEMS, dtype=np.float32)}
+    found = np.mean(
+        [
+            evaluate(Stepped(7), support, query, seed=s, **kwargs).per_task["nDCG@10"]
+            for s in range(300)
+        ],
+        axis=0,
+    )
+    gains = 1 / np.log2(np.arange(2, 12))
+    for task in range(TASKS):  # the expectation: steps keep their order, each is shared alike
+        own = set(support.items[SHOTS * task : SHOTS * (task + 1)])
+        wanted, place, dcg = set(query[[task]].indices), 0, 0.0
+        for start in range(0, ITEMS, 7):
+            step = [i for i in range(start, min(start + 7, ITEMS)) if i not in own]
+            share = len(wanted & set(step)) / len(step) if step else 0
+            dcg += share * gains[place : place + len(step)].sum()
+            place += len(step)
+        expected = dcg / gains[: len(wanted)].sum()
+        assert found[task] == pytest.approx(expected, abs=0.05)

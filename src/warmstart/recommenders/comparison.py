@@ -239,6 +239,7 @@ def _judge(method: Scorer, split: Split, shots: int, shuffle: int | None = None)
         popularity=likes_per_item(split.train.positives()),
         candidates=split.tasks.candidates,
         seen=split.tasks.seen or support,
+        seed=split.config.seed,
     )
 
 

@@ -114,6 +114,7 @@ def choose(
                 popularity=popularity,
                 candidates=inner.tasks.candidates,
                 seen=inner.tasks.seen,
+                seed=seed,
             )
             quality[i, j] = result.per_task["nDCG@10"].mean()
     best = quality.argmax(axis=0)
