@@ -28,6 +28,10 @@ def recommend(
     likes: Annotated[
         list[str] | None, typer.Option(help="Title or id that the user likes; repeat it.")
     ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help='What the user asks for: "quiet space films, no horror".'),
+    ] = None,
     dislikes: Annotated[
         list[str] | None, typer.Option(help="Title or id that the user does not like.")
     ] = None,
@@ -70,10 +74,10 @@ def recommend(
     recommender = load(model)
     mask = None if candidates is None else _mask(recommender, candidates)
     if histories is None and users is None:
-        _one(recommender, likes, dislikes, user, k, filter, exclude, mask, json)
+        _one(recommender, likes, text, dislikes, user, k, filter, exclude, mask, json)
         return
-    if likes or dislikes or user:
-        raise ConfigError("give --likes for one user or --histories for many, not both")
+    if likes or dislikes or user or text is not None:
+        raise ConfigError("give --likes and --text for one user or --histories for many, not both")
     if out is None or out.suffix not in (".parquet", ".csv", ".jsonl"):
         raise ConfigError(
             "many users' lists need a file: give --out with a name in .parquet, .csv or .jsonl"
@@ -111,6 +115,7 @@ def recommend(
 def _one(
     recommender: Recommender,
     likes: list[str] | None,
+    text: str | None,
     dislikes: list[str] | None,
     user: list[str] | None,
     k: int,
@@ -124,6 +129,7 @@ def _one(
         raise ConfigError("for one user give --filter or --candidates, not both")
     found = recommender.recommend(
         likes or [],
+        text=text,
         dislikes=dislikes or [],
         user=_known(user),
         k=k,

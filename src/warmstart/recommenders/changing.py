@@ -15,12 +15,12 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.errors import DataError
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data import Ids
 from warmstart.data.content import Block, blocks_of
 from warmstart.recommenders.catalogue import Catalogue
-from warmstart.recommenders.encoding import KINDS, encode_rows
+from warmstart.recommenders.encoding import encode_rows, trusted
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.new_items import WithNewItems, content_neighbours
 from warmstart.recommenders.new_users import read_ids
@@ -100,13 +100,7 @@ def _encoded(
         if len(block.known) != len(items):
             raise DataError(f"{len(block.known)} vectors {name!r} for {len(items)} items")
     if catalogue.item_encoders:
-        foreign = [e for e in catalogue.item_encoders if e.encoder not in KINDS.values()]
-        if foreign and not trust_encoders:
-            raise ConfigError(
-                f"column {foreign[0].column!r} is encoded by {foreign[0].encoder!r} with "
-                "settings that the model brings, such as an address; pass "
-                "trust_encoders=True if you trust whoever made the model"
-            )
+        trusted(catalogue.item_encoders, trust_encoders)
         found, report = encode_rows(catalogue.item_encoders, rows, items, root=root)
         blocks |= found
         report.warn(stacklevel=5)  # whoever called the recommender

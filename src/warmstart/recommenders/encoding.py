@@ -104,7 +104,7 @@ def encode_items(
         settings = {"encoder": named} if isinstance(named, str) else dict(named)
         name = settings.pop("encoder", "text")
         root = settings.pop("root", root)  # a path of this machine has no place in a model
-        encoder = _made(name, settings, root)
+        encoder = make_encoder(name, settings, root)
         specs.append(
             EncodedColumn(column=column, encoder=name, config=settings, version=encoder.version)
         )
@@ -149,7 +149,7 @@ def encode_rows(
     blocks: dict[str, Block] = {}
     faults: list[tuple[str | int, str, str]] = []
     for spec in specs:
-        encoder = _made(spec.encoder, spec.config, root)
+        encoder = make_encoder(spec.encoder, spec.config, root)
         if encoder.version != spec.version:
             raise ConfigError(
                 f"column {spec.column!r} was encoded by {spec.encoder} {spec.version!r}, this is "
@@ -165,7 +165,32 @@ def encode_rows(
     return blocks, EncodingReport(encoded, tuple(faults))
 
 
-def _made(name: str, settings: Mapping[str, Any], root: str | Path | None) -> Encoder:
+def trusted(specs: Sequence[EncodedColumn], trust_encoders: bool) -> None:
+    """Refuse encoders other than the local ones unless whoever made the model is trusted.
+
+    Raises:
+        ConfigError: an encoder has settings that the model brings, such as an address.
+    """
+    foreign = [e for e in specs if e.encoder not in KINDS.values()]
+    if foreign and not trust_encoders:
+        raise ConfigError(
+            f"column {foreign[0].column!r} is encoded by {foreign[0].encoder!r} with settings "
+            "that the model brings, such as an address; pass trust_encoders=True if you trust "
+            "whoever made the model"
+        )
+
+
+def make_encoder(name: str, settings: Mapping[str, Any], root: str | Path | None = None) -> Encoder:
+    """Return a registered encoder with some settings.
+
+    Args:
+        name: under `warmstart.encoders`.
+        settings: as plain values.
+        root: folder that files must lie in, where it reads files.
+
+    Raises:
+        ConfigError: no such encoder or setting.
+    """
     kind = registry.lookup("encoders", name)
     values = dict(settings)
     if root is not None and "root" in kind.config_type.model_fields:

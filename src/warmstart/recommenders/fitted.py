@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,15 @@ import numpy.typing as npt
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data import Dataset, Ids
+from warmstart.data.content import EncodedColumn
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.content import ContentMap
+from warmstart.recommenders.encoding import KINDS, make_encoder
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.protocols import RanksFast
+from warmstart.recommenders.trust import UNLEARNED, standardised
+from warmstart.recommenders.words import Words
 
 _SCORES_AT_ONCE = 1 << 24  # dense scores in memory: 64 MB
 
@@ -33,12 +39,41 @@ class Fitted:
     catalogue: Catalogue
     origin: dict[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def words(self) -> Words:
+        """Hears wishes about the catalogue.
+
+        Raises:
+            ConfigError: the method knows nothing of what the items are about.
+            MissingExtraError: the encoder of texts is not installed.
+        """
+        catalogue, known = self.catalogue, getattr(self.method, "content", None)
+        if not isinstance(known, ContentMap):
+            raise ConfigError(
+                "the model knows nothing of what its items are about, so it cannot use text; train "
+                "the default method with an items table that has texts or categories"
+            )
+        specs = self.text_encoders
+        first = specs[0] if specs else EncodedColumn(column="", encoder="text")
+        same = [s.column for s in specs if (s.encoder, s.config) == (first.encoder, first.config)]
+        title = catalogue.schema.title  # a name is no description, unless there is no other text
+        described = [c for c in same if c != title and c in known.content] or same
+        encoder = make_encoder(first.encoder, first.config)
+        return Words.of(encoder, described, known.content, catalogue.item_features, catalogue.table)
+
+    @property
+    def text_encoders(self) -> list[EncodedColumn]:
+        """Which encoders read which columns of text."""
+        seen = {KINDS[kind] for kind in KINDS if kind != "text"}
+        return [e for e in self.catalogue.item_encoders if e.encoder not in seen]
+
     def rank(
         self,
         histories: Histories,
         k: int,
         allowed: Mask | None = None,
         barred: Histories | None = None,
+        wish: FloatArray | None = None,
     ) -> tuple[IntArray, FloatArray]:
         """Return (users, min(k, items)) items and scores: nothing seen, barred or removed.
 
@@ -47,6 +82,7 @@ class Fitted:
             k: length of the lists; they end in item -1 with score -inf where items run out.
             allowed: (items,) which items may be returned, or None for all.
             barred: the users' histories with further items that must not come back.
+            wish: (items,) how well each item answers what the users ask for.
 
         Raises:
             ConfigError: `k` is below 1.
@@ -60,7 +96,7 @@ class Fitted:
             bad = int(events.min() if events.min() < 0 else events.max())
             raise DataError(f"item index {bad} is outside the catalogue of {n_items} items")
         k, allowed = min(int(k), n_items), self.catalogue.served(allowed)
-        if barred is None and isinstance(method, RanksFast):
+        if barred is None and wish is None and isinstance(method, RanksFast):
             return method.top_k(histories, k, allowed)
         items = np.empty((len(histories), k), np.int32)
         scores = np.empty((len(histories), k), np.float32)
@@ -69,7 +105,11 @@ class Fitted:
             part = np.arange(start, min(start + step, len(histories)))
             block = histories.take(part)
             seen = block if barred is None else barred.take(part)
-            ranked = top_k(method.score(block), k, seen=seen, candidates=allowed)
+            scored = method.score(block)
+            if wish is not None:
+                trust = getattr(method, "trust", UNLEARNED).at(block.shots)
+                scored = wish + trust * standardised(scored)
+            ranked = top_k(scored, k, seen=seen, candidates=allowed)
             items[part], scores[part] = ranked
         return items, scores
 

@@ -18,6 +18,7 @@ from warmstart.data import Dataset
 from warmstart.index import top_k
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.encoding import trusted
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -144,6 +145,7 @@ class Recommender:
         self,
         history: Iterable[Entry] = (),
         *,
+        text: str | None = None,
         user: Mapping[str, Any] | None = None,
         dislikes: Iterable[Entry] = (),
         k: int = 10,
@@ -151,12 +153,15 @@ class Recommender:
         filter: Filter | None = None,
         now: float | None = None,
         explain: bool = True,
+        trust_encoders: bool = False,
     ) -> list[Recommendation]:
         """Return the `k` best items for one user, none of whose events need have been trained on.
 
         Args:
             history: what the user did: ids, titles or nearly titles, pairs `(item, rating)`, or
                 mappings with `item` and `rating`, `value`, `event`, `timestamp`.
+            text: what the user asks for in their own words, English or Chinese, with what they
+                do not want; alone, or beside a history.
             user: what is known of the user, such as `{"age": 25}`; the columns of the users
                 table that the model was trained with.
             dislikes: items that the user does not like; they move the list, too.
@@ -165,12 +170,17 @@ class Recommender:
             filter: a condition on the item columns, see `warmstart.recommenders.filters`.
             now: seconds since the epoch; events after it are left out.
             explain: whether to give reasons; they cost one more scoring per event.
+            trust_encoders: whether to send the text to an encoder with settings that the model
+                brings, such as an address; see `add_items`.
 
         Raises:
             UnknownItemError: an item is not in the catalogue, or a title fits several; the error
                 proposes the nearest ones.
-            ConfigError: `k` is below 1, or the filter is malformed.
-            DataError: an entry is malformed, or `user` names an unknown column.
+            ConfigError: `k` is below 1, the filter is malformed, or text is given to a model that
+                does not know what its items are about.
+            DataError: an entry is malformed, `user` names an unknown column, or the text says
+                nothing.
+            MissingExtraError: the encoder of texts is not installed.
         """
         served = self.fitted
         catalogue = served.catalogue
@@ -178,11 +188,18 @@ class Recommender:
         events = read_history(history, catalogue.titles, rule, dislikes=dislikes, now=now)
         histories = as_histories(events, _known_of(catalogue, user))
         allowed = _allowed(catalogue, filter, exclude)
-        items, scores = served.rank(histories, k, allowed)
+        heard = None
+        if text is not None:
+            trusted(served.text_encoders, trust_encoders)
+            heard = served.words.hear(text)
+        wish = None if heard is None else heard.scores
+        items, scores = served.rank(histories, k, allowed, wish=wish)
         found = items[0][items[0] >= 0]
         lines = [""] * len(found)
         if explain:
             lines = reasons(served.method, histories, found, catalogue)
+            if heard is not None:
+                lines = served.words.reasons(heard, found, lines if events else None)
         return _numbered(catalogue, found, scores[0], lines)
 
     def recommend_batch(

@@ -28,7 +28,7 @@ import scipy.linalg as la
 import scipy.sparse as sp
 
 from warmstart.core.errors import DataError
-from warmstart.core.types import FloatArray
+from warmstart.core.types import FloatArray, IntArray
 from warmstart.data import FeatureSpace
 from warmstart.data.cells import numbers
 from warmstart.data.content import Content
@@ -179,6 +179,34 @@ class Words:
                 else:
                     scores -= values @ asked
         return Heard(scores, tuple(wanted), tuple(unwanted), tuple(spoken), tuple(times))
+
+    def reasons(
+        self, heard: Heard, items: IntArray, others: Sequence[str] | None = None
+    ) -> list[str]:
+        """Return one line for each item that says which of the wish it answers.
+
+        Args:
+            heard: the wish.
+            items: (items,) indices.
+            others: the reasons that the user's history gives; they follow.
+        """
+        lines = []
+        for place, item in enumerate(items):
+            answers = [
+                value
+                for column, value in heard.values
+                if self.content[column].values[[item], self._names[column].index(value)].sum() > 0
+            ]
+            for years in self.years.values():
+                fits = any(e.first <= years[item] <= e.last for e in heard.eras)
+                answers += [f"{years[item]:.0f}"] if fits else []
+            line = f"{', '.join(dict.fromkeys(answers))}, as you asked" if answers else ""
+            if not line and heard.scores[item] > 0 and heard.wanted:
+                line = f"close to “{heard.wanted[0]}”"
+            if others is not None:
+                line = "; ".join(part for part in (line, others[place]) if part)
+            lines.append(line or "nothing in the catalogue is closer to your words")
+        return lines
 
     def __len__(self) -> int:
         return len(next(iter(self.content.values())).known)
