@@ -124,6 +124,23 @@ class ContentMap:
             out[:, start : start + _AT_ONCE] = weights @ self._lending(start).T
         return out
 
+    def likeness(self, neighbours: int) -> sp.csr_array:
+        """Return (items, items) inner products of content, of each item's nearest alone.
+
+        Zeros stand for items that nobody likes: what they are worth is borrowed.
+        """
+        n = len(next(iter(self.content.values())).known)
+        whole = self._lending(0, len(self.lenders))
+        rows = []
+        for start in range(0, len(self.lenders), _AT_ONCE):
+            near = np.maximum(whole[start : start + _AT_ONCE] @ whole.T, 0)
+            own = np.arange(len(near))
+            near[own, start + own] = 0
+            rows.append(truncate(near, min(neighbours, near.shape[1])))
+        found = sp.coo_array(sp.vstack(rows))
+        row, column = found.coords
+        return sp.csr_array((found.data, (self.lenders[row], self.lenders[column])), shape=(n, n))
+
     def borrow(self, parts: Parts, new: IntArray, content: Content, *, neighbours: int) -> Parts:
         """Return the parts with the items `new` filled in from their content.
 
@@ -240,9 +257,9 @@ class ContentMap:
         ]
         return np.concatenate(parts, axis=1)
 
-    def _lending(self, start: int) -> FloatArray:
+    def _lending(self, start: int, n: int = _AT_ONCE) -> FloatArray:
         """Return the rows of some lenders."""
-        items = self.lenders[start : start + _AT_ONCE]
+        items = self.lenders[start : start + n]
         return self._rows({n: b.take(items) for n, b in self.content.items()})
 
     @cached_property

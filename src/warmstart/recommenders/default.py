@@ -66,6 +66,7 @@ class DefaultConfig(Config):
             one for many.
         memory: the item–item memories.
         dense_items: catalogue size up to which the belief's covariance is kept whole.
+        likeness_items: catalogue size up to which likeness of content is one more memory.
         gate_shots: numbers of shots at which the gates are chosen.
         gate_users: training users on whom they are chosen; where there are fewer, each is asked
             with several supports.
@@ -94,6 +95,7 @@ class DefaultConfig(Config):
     )
     memory: MemoryConfig = MemoryConfig()
     dense_items: int = Field(6_000, ge=1)
+    likeness_items: int = Field(20_000, ge=0)
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
     gate_users: int = Field(2_000, ge=1)
 
@@ -149,20 +151,24 @@ class Default:
         kept = None
         if checkpoint is not None:
             kept = open_checkpoint(checkpoint, data.fingerprint, self.config.model_dump(), seed)
+        likes = data.positives()
+        self.content = ContentMap.learn(data.content, likes, seed=seed)
+        likeness = None
+        if self.content is not None and len(self.content.lenders) <= self.config.likeness_items:
+            likeness = self.content.likeness(self.config.memory.neighbours)
         trained = meta_train_default(
             plain(data.evidence()),
             data.user_matrix,
             _times(data),
             self.config,
             seed=seed,
+            likeness=likeness,
             topics=_topics(data.content),
             progress=progress,
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
         self.trust = trained.trust
-        likes = data.positives()
-        self.content = ContentMap.learn(data.content, likes, seed=seed)
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}

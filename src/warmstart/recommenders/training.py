@@ -71,6 +71,7 @@ def meta_train_default(
     config: DefaultConfig,
     *,
     seed: int,
+    likeness: sp.csr_array | None = None,
     topics: Sequence[sp.csr_array] = (),
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
@@ -81,6 +82,7 @@ def meta_train_default(
         evidence: (users, items) signed evidence of the training users.
         features: (users, user features) or None.
         times: (users, items) seconds since the epoch, entry by entry of `evidence`, or None.
+        likeness: (items, items) of content, one more memory; or None.
         topics: (items, values) categories that users may ask for.
         config: settings.
         seed: the same seed gives the same model.
@@ -92,7 +94,7 @@ def meta_train_default(
     able = np.flatnonzero(counts >= 2)
     rng = generator(seed, "folds")
     dated = None if times is None else _Dated.of(evidence, times)
-    parts = _closed_parts(likes, config)
+    parts = _closed_parts(likes, config, likeness)
     if len(able) < _FEWEST_USERS:
         return Trained(parts, _untrained_gates(parts), [])
     n_folds = config.folds or (5 if len(able) < 3_000 else 3)
@@ -115,7 +117,8 @@ def meta_train_default(
             checkpoint=checkpoint,
         )
         encoders.append(encoder)
-        fold_parts = replace(_closed_parts(likes[kept], config), encoder=_ensemble([encoder]))
+        closed = _closed_parts(likes[kept], config, likeness)
+        fold_parts = replace(closed, encoder=_ensemble([encoder]))
         held.append((fold_parts, judged))
         kept_of.append(kept)
     chosen, of_folds = _choose_factors(held, kept_of, likes, config, seed=seed)
@@ -254,13 +257,17 @@ def _likes(evidence: sp.csr_array) -> sp.csr_array:
     return likes
 
 
-def _closed_parts(likes: sp.csr_array, config: DefaultConfig) -> Parts:
+def _closed_parts(
+    likes: sp.csr_array, config: DefaultConfig, likeness: sp.csr_array | None
+) -> Parts:
     """Fit everything that has a closed form."""
     n_items = likes.shape[1]
     counts = np.asarray(likes.sum(axis=0)).ravel()
     share = (counts + config.popularity_prior) / (counts.sum() + config.popularity_prior * n_items)
     neighbours = None if n_items <= config.dense_items else config.memory.neighbours
     memories = learn_memories(likes, config.memory)
+    if likeness is not None:
+        memories["content"] = likeness
     return Parts(
         encoder=None,
         log_popularity=np.log(share).astype(np.float32),
