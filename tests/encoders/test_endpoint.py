@@ -295,6 +295,12 @@ def test_silence_and_closed_doors_are_named(server, monkeypatch):
     with pytest.raises(DataError, match=rf"{url}/embeddings gave no answer, asked 3 .*refused"):
         _ = away.dim
     assert (away.spent, len(pauses)) == (Spent(requests=3), 2)
+    found = encode(away, ["a", None, 3, "b"])  # not even the width is known
+    assert found.vectors.shape == (4, 0)
+    assert not found.known.any()
+    assert [f.place for f in found.faults] == [0, 2, 3]
+    assert all(f"{url}/embeddings gave no answer" in found.faults[i].why for i in (0, 2))
+    assert "expected a text, got int (3)" in found.faults[1].why
     found = encode(made(url)[0], ["a", None, "b"])
     assert [f.place for f in found.faults] == [0, 2]
     assert url in found.faults[0].why

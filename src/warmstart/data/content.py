@@ -68,17 +68,24 @@ class Block:
         return Block(self.values[items], self.known[items])
 
     def grown(self, more: Block | None, n_new: int) -> Block:
-        """Return the block with `n_new` further items, which lack it where `more` is None.
+        """Return the block with `n_new` further items.
+
+        Args:
+            more: of these; where it is None, or has no width, they lack it.
+            n_new: how many.
 
         Raises:
-            DataError: the further items have another number of dimensions.
+            DataError: `more` is of another width.
         """
-        if more is None:
+        if more is None or not more.dim:
             empty = sp.csr_array((n_new, self.dim), dtype=np.float32)
             values = empty if sp.issparse(self.values) else empty.toarray()
             more = Block(values, np.zeros(n_new, bool))
         if more.dim != self.dim:
-            raise DataError(f"{more.dim} numbers an item where the training had {self.dim}")
+            raise DataError(
+                f"the new items have vectors of {more.dim} numbers, the others have {self.dim}; "
+                "encode them in the same way"
+            )
         known = np.concatenate([self.known, more.known])
         if isinstance(self.values, np.ndarray):
             return Block(np.concatenate([self.values, more.dense()]), known)

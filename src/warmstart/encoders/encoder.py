@@ -43,7 +43,8 @@ class Encoded:
     """The vectors of a column of contents.
 
     Attributes:
-        vectors: (contents, dim) zeros where nothing is known.
+        vectors: (contents, dim) zeros where nothing is known; (contents, 0) where not even the
+            width is.
         known: (contents,) which have a vector.
         faults: of the contents that should have one and have not; missing ones are no fault.
         cached: how many contents came from the cache.
@@ -80,7 +81,11 @@ class Encoder(Protocol):
 
     @property
     def dim(self) -> int:
-        """Width of the vectors."""
+        """Width of the vectors.
+
+        Raises:
+            DataError: it cannot be told now, such as that of an endpoint out of reach.
+        """
 
     def read(self, content: Any) -> bytes | None:  # noqa: ANN401  (what a cell may hold)
         """Return the bytes that stand for one content, or None where it is missing.
@@ -122,9 +127,13 @@ def encode(
         True
     """
     n, faults = len(contents), dict[int, str]()
-    out = np.zeros((n, encoder.dim), np.float32)
     known, cached = np.zeros(n, bool), 0
-    place = 0
+    place, dim, no_width = 0, 0, ""
+    try:
+        dim = encoder.dim
+    except DataError as error:
+        no_width = str(error)
+    out = np.zeros((n, dim), np.float32)
     while place < n:
         places: dict[bytes, list[int]] = {}
         raw: dict[bytes, bytes] = {}
@@ -134,19 +143,21 @@ def encode(
                 content = encoder.read(contents[place])
             except DataError as error:
                 faults[place], content = str(error), None
-            if content is not None:
+            if content is not None and no_width:
+                faults[place] = no_width
+            elif content is not None:
                 key = key_of(encoder.name, encoder.version, content)
                 places.setdefault(key, []).append(place)
                 raw[key], size = content, size + len(content)
             place += 1
-        found = {} if cache is None else cache.get(list(places), encoder.dim)
+        found = {} if cache is None else cache.get(list(places), dim)
         cached += sum(len(places[key]) for key in found)
         missing = [key for key in places if key not in found]
         if missing:
             try:
                 vectors, causes = encoder.vectors([raw[key] for key in missing])
             except DataError as error:
-                vectors = np.zeros((0, encoder.dim), np.float32)
+                vectors = np.zeros((0, dim), np.float32)
                 causes = dict.fromkeys(range(len(missing)), str(error))
             new = {key: vectors[i] for i, key in enumerate(missing) if i not in causes}
             for key in [k for k, v in new.items() if not np.isfinite(v).all()]:

@@ -2,45 +2,33 @@
 
 What the server says is untrusted: replies are matched to texts by their `index`, measured, and
 refused where they do not fit. A text that the server refuses is found by halving its batch, so that
-the others keep their vectors; a server out of reach is asked again with growing pauses. The key is
-read from an environment variable when it is needed, and never stands in settings or messages.
+the others keep their vectors. How the server is asked, and where its key may go, is `http.py`.
 
 Reference: https://platform.openai.com/docs/api-reference/embeddings
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import os
 import random
-import re
-import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import IO, Any, ClassVar
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from warmstart.core.config import Config
-from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.errors import DataError
 from warmstart.core.types import FloatArray
+from warmstart.encoders.http import RefusedError, Server, name_of_a_variable, plain_address
 from warmstart.encoders.text import chunked, pooled, read_text
 
 _PROBE = "warmstart"  # a text that no server has reason to refuse
-_ABOUT_THE_TEXTS = frozenset({400, 413, 422})
-_WORTH_RETRYING = frozenset({408, 425, 429})
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
 _BYTES_PER_TEXT = 1_000_000  # of a reply: some forty thousand numbers
-_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
 class EndpointConfig(Config):
@@ -74,38 +62,12 @@ class EndpointConfig(Config):
     @field_validator("base_url")
     @classmethod
     def _plain_address(cls, value: str) -> str:
-        if not (value.isascii() and value.isprintable()) or " " in value:
-            raise ConfigError(
-                "base_url holds characters that no address has; encode or remove them"
-            )
-        try:
-            parts = urlsplit(value)
-            _ = parts.port
-        except ValueError as error:
-            raise ConfigError(f"base_url is no address ({error}); mend it") from None
-        if "@" in parts.netloc:
-            raise ConfigError(
-                "base_url holds a name or a password; put the key into an environment variable and "
-                "name that in api_key_env"
-            )
-        if parts.query or parts.fragment:
-            raise ConfigError("base_url holds a query or a fragment (? or #); leave it out")
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(
-                f"base_url={value!r} is not http or https with a host; give one such as "
-                "http://localhost:8080/v1"
-            )
-        return value.rstrip("/")
+        return plain_address(value)
 
     @field_validator("api_key_env")
     @classmethod
     def _name_of_a_variable(cls, value: str | None) -> str | None:
-        if value is not None and not _VARIABLE.fullmatch(value):
-            raise ConfigError(  # without the value: it may be the key
-                "api_key_env is not the name of an environment variable in capitals, such as "
-                "OPENAI_API_KEY; if it is the key itself, put that into a variable"
-            )
-        return value
+        return name_of_a_variable(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +87,6 @@ class Spent:
 
 class EndpointEncoder:
     """Encode texts by an OpenAI-compatible endpoint.
-
-    Attributes:
-        spent: requests, tokens and dollars so far.
 
     Example:
         >>> settings = {"base_url": "http://localhost:8080/v1", "model": "bge-m3", "dim": 1024}
@@ -157,12 +116,27 @@ class EndpointEncoder:
         Raises:
             ConfigError: no settings are given: there is no default server.
         """
-        self.config: Any = config or EndpointConfig.parse({})
-        self.spent = Spent()
-        self._sleep, self._now, self._rng = sleep, now, rng or random.Random()
-        self._open = urllib.request.build_opener(_SameHost()).open
+        chosen: Any = config or EndpointConfig.parse({})
+        self.config = chosen
+        self._server = Server(
+            chosen.base_url,
+            "embeddings",
+            sleep=sleep,
+            now=now,
+            rng=rng or random.Random(),
+            api_key_env=chosen.api_key_env,
+            timeout_seconds=chosen.timeout_seconds,
+            retries=chosen.retries,
+        )
+        self._tokens = 0
         self._counting = threading.Lock()
         self._proven = False  # has the server ever embedded anything?
+
+    @property
+    def spent(self) -> Spent:
+        """Requests, tokens and dollars so far."""
+        usd = self._tokens * self.config.usd_per_million_tokens / 1e6
+        return Spent(self._server.requests, self._tokens, usd)
 
     @property
     def name(self) -> str:
@@ -186,10 +160,10 @@ class EndpointEncoder:
             return int(self.config.dim)
         try:
             answer = self._asked([_PROBE])[0]
-        except _RefusedError as error:
+        except RefusedError as error:
             answer = f"refuses any text: {error}"
         if isinstance(answer, str):
-            raise DataError(f"{self._url} {answer}; check base_url and model")
+            raise DataError(f"{self._server.url} {answer}; check base_url and model")
         return len(answer)
 
     def read(self, content: Any) -> bytes | None:  # noqa: ANN401  (what a cell may hold)
@@ -227,11 +201,11 @@ class EndpointEncoder:
                 return rows
             for row, (piece, answer) in enumerate(zip(pieces, answers, strict=True)):
                 if isinstance(answer, str):
-                    refused[piece] = f"{self._url} {answer}"
+                    refused[piece] = f"{self._server.url} {answer}"
                 elif len(answer) != dim:
                     refused[piece] = (
-                        f"{self._url} sent a vector of {len(answer)} numbers, not dim={dim}; set "
-                        f"dim={len(answer)}"
+                        f"{self._server.url} sent a vector of {len(answer)} numbers, not "
+                        f"dim={dim}; set dim={len(answer)}"
                     )
                 else:
                     rows[row] = answer
@@ -254,21 +228,17 @@ class EndpointEncoder:
             out[place] = 0
         return out, causes
 
-    @property
-    def _url(self) -> str:
-        return f"{self.config.base_url}/embeddings"
-
     def _halved(self, pieces: list[str]) -> list[FloatArray | str]:
         """Return a vector or a cause for each piece; a batch that is refused is asked in halves."""
         try:
             return self._asked(pieces)
-        except _RefusedError as error:
+        except RefusedError as error:
             if not self._proven:  # is it these texts, or would any text be refused?
                 try:
                     self._asked([_PROBE])
-                except _RefusedError as any_text:
+                except RefusedError as any_text:
                     raise DataError(
-                        f"{self._url} refuses any text: {any_text}; check base_url and model"
+                        f"{self._server.url} refuses any text: {any_text}; check base_url and model"
                     ) from None
             if len(pieces) == 1:
                 return [f"refused the text: {error}; shorten it or leave it out"]
@@ -279,158 +249,21 @@ class EndpointEncoder:
         """Return a vector or a cause for each piece, from one request that is retried.
 
         Raises:
-            _RefusedError: the server says that the texts are at fault.
+            RefusedError: the server says that the texts are at fault.
             DataError: the server fails, however often it is asked.
         """
-        reply = self._answer(pieces)
+        body = {"model": self.config.model, "input": pieces, "encoding_format": "float"}
+        reply = self._server.post(body, most_bytes=_BYTES_PER_TEXT * (1 + len(pieces)))
         try:
             found = json.loads(reply)
         except (ValueError, RecursionError):
-            return [f"sent no JSON ({self._shown(reply, 60)!r})"] * len(pieces)
+            return [f"sent no JSON ({self._server.shown(reply, 60)!r})"] * len(pieces)
         usage = found.get("usage") if isinstance(found, Mapping) else None
-        self._count(tokens=_tokens(usage))
+        with self._counting:
+            self._tokens += _tokens(usage)
         answers = _matched(found, len(pieces))
         self._proven |= any(not isinstance(answer, str) for answer in answers)
         return answers
-
-    def _answer(self, pieces: list[str]) -> bytes:
-        """Return the body of the first good reply."""
-        config = self.config
-        body = {"model": config.model, "input": pieces, "encoding_format": "float"}
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if config.api_key_env is not None:
-            headers["Authorization"] = f"Bearer {self._key()}"
-        request = urllib.request.Request(
-            self._url, json.dumps(body).encode(), headers, method="POST"
-        )
-        for attempt in range(config.retries + 1):
-            asked_for: str | None = None
-            self._count(requests=1)
-            try:
-                with self._open(request, timeout=config.timeout_seconds) as response:
-                    return self._body(response, _BYTES_PER_TEXT * (1 + len(pieces)))
-            except urllib.error.HTTPError as error:
-                with error:
-                    why = f"HTTP {error.code}: {self._message(error)}"
-                if error.code in _ABOUT_THE_TEXTS:
-                    raise _RefusedError(why) from None
-                if error.code not in _WORTH_RETRYING and error.code < 500:
-                    raise DataError(
-                        f"{self._url} refused the request ({why}); check base_url, model and "
-                        "api_key_env"
-                    ) from None
-                asked_for = error.headers.get("Retry-After")
-            except (OSError, UnicodeError, http.client.HTTPException) as error:
-                cause = getattr(error, "reason", error)
-                why = self._shown(f"{type(cause).__name__}: {cause}", 200)
-                if isinstance(cause, ssl.SSLCertVerificationError):
-                    raise DataError(f"{self._url} is not who it says ({why})") from None
-            if attempt < config.retries:
-                self._sleep(self._pause(attempt, asked_for))
-        raise DataError(
-            f"{self._url} gave no answer, asked {config.retries + 1} times ({why}); check base_url "
-            "and the server, or try later"
-        )
-
-    def _pause(self, attempt: int, asked_for: str | None) -> float:
-        """Return seconds to wait: growing, spread, and no shorter than the server asks for."""
-        pause = _FIRST_PAUSE * 2.0 ** min(attempt, 20) * self._rng.uniform(0.5, 1.0)
-        return min(max(pause, _seconds(asked_for, self._now())), _LONGEST_PAUSE)
-
-    def _body(self, response: http.client.HTTPResponse, most: int) -> bytes:
-        """Read a reply that neither drips for ever nor fills the memory."""
-        until, parts, size = self._now() + self.config.timeout_seconds, list[bytes](), 0
-        while part := response.read1(1 << 16):
-            parts.append(part)
-            size += len(part)
-            if size > most:
-                raise DataError(f"{self._url} sent more than {most:,} bytes; is base_url right?")
-            if self._now() > until:
-                raise TimeoutError(f"no end after {self.config.timeout_seconds:g} seconds")
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(parts)
-
-    def _message(self, error: urllib.error.HTTPError) -> str:
-        """Return what the server says about a failure, in one short line."""
-        try:
-            text = error.read(10_000)
-        except (OSError, http.client.HTTPException):
-            return str(error.reason)
-        try:
-            found = json.loads(text)
-            inner = found.get("error", found)
-            said = inner.get("message", inner) if isinstance(inner, Mapping) else inner
-        except (ValueError, RecursionError, AttributeError):
-            said = text
-        return self._shown(said, 200) or str(error.reason)
-
-    def _shown(self, said: object, most: int) -> str:
-        """Return what a server said as a line that is safe to show: short, and without the key."""
-        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        if self.config.api_key_env is not None:
-            text = text.replace(self._key(), "***")
-        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
-
-    def _key(self) -> str:
-        variable = self.config.api_key_env
-        key = os.environ.get(variable, "").strip()
-        if not key:
-            raise ConfigError(
-                f"the environment variable {variable} is not set; put the key of "
-                f"{self.config.base_url} into it, or set api_key_env to None"
-            )
-        if not (key.isascii() and key.isprintable()):
-            raise ConfigError(
-                f"the environment variable {variable} holds characters that no key has (line "
-                "breaks, letters beyond ASCII); set it again"
-            )
-        return key
-
-    def _count(self, *, requests: int = 0, tokens: int = 0) -> None:
-        with self._counting:
-            total = self.spent.tokens + tokens
-            usd = total * self.config.usd_per_million_tokens / 1e6
-            self.spent = Spent(self.spent.requests + requests, total, usd)
-
-
-class _RefusedError(Exception):
-    """The server says that a text of the batch is at fault."""
-
-
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only where the key may go: to the same host, not from https to http."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        safer = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
-        if not safer and (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            fp.close()
-            raise DataError(
-                f"{req.full_url} redirects to {new.scheme}://{new.hostname}, where the key and the "
-                "texts were not meant to go; if that is right, set base_url to it"
-            )
-        return urllib.request.Request(newurl, req.data, dict(req.headers), method="POST")
-
-
-def _seconds(asked_for: str | None, now: float) -> float:
-    """Return the seconds of a Retry-After, given in seconds or as a date; 0 where it is neither."""
-    if asked_for is None:
-        return 0.0
-    if asked_for.strip().isdecimal():
-        return float(asked_for[:9])
-    try:
-        return max(0.0, parsedate_to_datetime(asked_for).timestamp() - now)
-    except (ValueError, OverflowError):
-        return 0.0
 
 
 def _tokens(usage: object) -> int:
