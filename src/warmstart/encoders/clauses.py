@@ -219,14 +219,28 @@ def clauses(text: str) -> list[Clause]:
 
 def spans(text: str) -> list[tuple[int, int, int]]:
     """Return where the clauses of a text begin and end, and their signs; see `clauses`."""
-    words = [
-        _Word(m[0].casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text.translate(_ALIKE))
-    ]
+    words = [_Word(*token) for token in tokens(text)]
     found = _Reader(words, text).read()
     if not found and any(_is_content(w.text) for w in words):
         start = len(text) - len(text.lstrip())
         found = [(start, len(text.rstrip()), 1)]
     return found
+
+
+def tokens(text: str) -> list[tuple[str, int, int]]:
+    """Return the tokens of a text: folded, and where each begins and ends.
+
+    Example:
+        >>> [word for word, _, _ in tokens("Don’t 看《活着》！")]
+        ["don't", '看', '《活着》', '!']
+    """
+    found = _TOKEN.finditer(text.translate(_ALIKE))
+    return [(m[0].casefold(), m.start(), m.end()) for m in found]
+
+
+def is_chinese(token: str) -> bool:
+    """Whether a token is a Chinese character."""
+    return "\u3400" <= token[0] <= "\u9fff" or "\uf900" <= token[0] <= "\ufaff"
 
 
 @dataclass(frozen=True, slots=True)
