@@ -81,8 +81,12 @@ class ColdItems(Config):
     model: DefaultConfig = DefaultConfig()
 
 
-def films(folder: Path) -> Dataset:
+def films(folder: Path, *, users: bool = False) -> Dataset:
     """Return MovieLens-1M with texts, people and posters.
+
+    Args:
+        folder: with `items_text.parquet` and `posters/`.
+        users: whether age, gender and the like of the users are known.
 
     Raises:
         ConfigError: the folder lacks them.
@@ -123,7 +127,10 @@ def films(folder: Path) -> Dataset:
         "item": data.items.values.take(pa.array(rows.item)),
         "rating": rows.rating,
     }
-    return Dataset.from_tables(interactions, items, schema=SCHEMA, name="ml-1m with texts")
+    known = data.user_table if users else None
+    return Dataset.from_tables(
+        interactions, items, users=known, schema=SCHEMA, name="ml-1m with texts"
+    )
 
 
 def masked(title: str, text: str | None) -> str | None:

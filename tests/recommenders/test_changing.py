@@ -238,7 +238,7 @@ def test_vectors_are_updated_as_they_were_added():
     model.update_items({"item": [101, 100]}, vectors={"sound": np.eye(3)[[2, 0]]})
     ranked = [r.item for r in model.recommend([0, 3, 6], k=62) if r.item >= 100]
     assert ranked == [100, 101]
-    with pytest.raises(DataError, match="2 numbers an item where the training had 3"):
+    with pytest.raises(DataError, match="vectors of 2 numbers, the others have 3"):
         model.update_items({"item": [100]}, vectors={"sound": np.ones((1, 2))})
-    with pytest.raises(DataError, match="2 numbers an item where the training had 3"):
+    with pytest.raises(DataError, match="vectors of 2 numbers, the others have 3"):
         model.add_items({"item": [102]}, vectors={"sound": np.ones((1, 2))})

@@ -26,6 +26,7 @@ PUBLIC = {
     "similar_items": "(item, k=10)",
     "add_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
     "update_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
+    "warm_up_items": "(interactions, *, on_bad_rows='raise')",
     "remove_items": "(ids)",
     "save": "(path, *, created=None)",
     "load": "(path)",

@@ -9,8 +9,8 @@ cue's:
   "but" and the end of a sentence; 、 ends nothing;
 - two negations that touch cancel ("not without humour", 不讨厌), and so does "without" inside what
   is unwanted ("I hate films without jokes": jokes are wanted);
-- 的 ends what 没有 or 不 covers (没有血腥的悬疑片: no 血腥, but 悬疑片), not what a verb does
-  (不要血腥的电影);
+- 的 ends what 没有, 不 or 不要 covers (没有血腥的悬疑片: no 血腥, but 悬疑片), not what a verb of
+  dislike does (讨厌血腥的电影);
 - a negation at the end covers what is before it (无聊的不要, "Horror? No thanks");
 - what is merely tolerated ("I don't mind violence", 不介意) is neither wanted nor unwanted: it is
   left out;
@@ -46,6 +46,9 @@ UNWANTED = (  # cover everything up to the next break
     "少一点", "少一些", "少些", "少来", "远离", "免谈", "就算了", "算了", "除外", "不行", "千万别",
     "并非", "谢绝", "我怕", "害怕", "不感兴趣", "没兴趣", "没有兴趣", "无感",
 )  # fmt: skip
+SPARING = ("不要", "不想要", "不需要", "别给我", "别")
+"""Unwanted, and end at 的: 不要爱情的喜剧 asks for a comedy."""
+
 NOT = (  # auxiliaries: a verb of wanting may follow
     "not", "never", "neither", "nor", "cannot", "can't", "cant", "don't", "dont", "do not",
     "doesn't", "doesnt", "does not", "didn't", "didnt", "isn't", "isnt", "is not", "aren't",
@@ -360,7 +363,8 @@ class _Reader:
             back = touching or (inside and kind == "lacking")
             self.outer = self.sign if back else 1
             self.sign = (-self.sign or -1) if back else -1
-            self.light = kind in ("not", "lacking")
+            said = "".join(word.text for word in self.words[at:stop])
+            self.light = kind in ("not", "lacking") or said in SPARING
             self.cued = "unwanted"
             if kind == "not":
                 verb = _match(self.words, stop, _VERBS)[1]

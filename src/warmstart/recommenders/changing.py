@@ -1,4 +1,4 @@
-"""What changes a fitted recommender without training: items come, go and are described anew.
+"""What changes a fitted recommender without training: items come, go, and become known.
 
 Every function returns another `Fitted` and leaves the given one alone, so that a change is whole
 or does not happen, and calls that are running finish on the old catalogue.
@@ -6,6 +6,7 @@ or does not happen, and calls that are running finish on the old catalogue.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +16,18 @@ import numpy as np
 import pyarrow as pa
 import scipy.sparse as sp
 
-from warmstart.core.errors import DataError
+from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data import Ids
 from warmstart.data.content import Block, blocks_of
+from warmstart.data.report import OnBadRows
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.encoding import encode_rows, trusted
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.new_items import WithNewItems, content_neighbours
-from warmstart.recommenders.new_users import read_ids
-from warmstart.recommenders.protocols import TakesNewContent, TakesNewItems
+from warmstart.recommenders.new_users import read_ids, read_new_users
+from warmstart.recommenders.popularity import liked
+from warmstart.recommenders.protocols import HearsFirstUsers, TakesNewContent, TakesNewItems
 
 
 def added(
@@ -84,6 +87,45 @@ def removed(served: Fitted, ids: Iterable[str | int]) -> Fitted:
         raise DataError(f"ids is a list of items, got {ids!r}; write [{ids!r}]")
     at = served.catalogue.indices(list(ids))
     return replace(served, catalogue=served.catalogue.without(at))
+
+
+def warmed(
+    served: Fitted,
+    interactions: Any,  # noqa: ANN401  (a frame, a table, columns, a path)
+    *,
+    on_bad_rows: OnBadRows = "raise",
+) -> Fitted:
+    """Return what has heard the first users of new items; see `Recommender.warm_up_items`."""
+    catalogue, method = served.catalogue, served.method
+    if not isinstance(method, HearsFirstUsers):
+        raise ConfigError(
+            "this method cannot hear the first users of an item; the default method and the "
+            "learners on query vectors can"
+        )
+    users = read_new_users(interactions, None, catalogue, on_bad_rows=on_bad_rows)
+    likes = liked(users.histories, len(catalogue))
+    first = len(catalogue) - catalogue.n_new
+    unmet = catalogue.likes == 0
+    unmet[first:] = True
+    count = np.bincount(likes.indices, minlength=len(catalogue))
+    items = np.flatnonzero(unmet & (count > 0))
+    if not len(items):
+        raise DataError(
+            f"none of the {len(users.histories.items)} events on known items likes a new one; "
+            "give the events of the first users of new items, and these users' histories"
+        )
+    if users.n_unknown_events:
+        warnings.warn(
+            f"{users.n_unknown_events} events name items outside the catalogue and were left out",
+            stacklevel=3,
+        )
+    known = catalogue.likes.copy()
+    known[items[items >= first]] = count[items[items >= first]]
+    return replace(
+        served,
+        method=method.with_first_users(likes, items),
+        catalogue=replace(catalogue, likes=known),
+    )
 
 
 def _encoded(

@@ -150,35 +150,7 @@ class ContentMap:
             content: of the new items.
             neighbours: weights kept of an item where a part is sparse.
         """
-        smoother, known = self.lend(content), self.lenders
-        spread = partial(spread_by, smoother, known, new)
-        both = partial(_spread_both, smoother, known, new, neighbours)
-        encoder = parts.encoder
-        if encoder is not None:
-            n = len(parts.log_popularity)
-            halves = np.split(encoder.events, len(encoder.events) // n)
-            encoder = replace(
-                encoder,
-                events=np.concatenate([spread(h) for h in halves]),
-                items=spread(encoder.items),
-                bias=spread(encoder.bias),
-            )
-        belief = parts.belief
-        log_mean = np.log(np.maximum(belief.mean, 1e-9))
-        mean = np.exp(spread(log_mean))
-        variance = belief.variance.copy()
-        variance[new] = (mean - mean**2)[new]
-        return replace(
-            parts,
-            encoder=encoder,
-            log_popularity=spread(parts.log_popularity),
-            recency=parts.recency and replace(parts.recency, rise=spread(parts.recency.rise)),
-            factors=tuple(f.extended(spread(f.factors)) for f in parts.factors),
-            belief=replace(
-                belief, mean=mean, covariance=both(belief.covariance), variance=variance
-            ),
-            memories={name: both(m) for name, m in parts.memories.items()},
-        )
+        return spread(parts, self.lend(content), self.lenders, new, neighbours=neighbours)
 
     def grown(self, content: Content, n_new: int) -> ContentMap:
         """Return the map for a catalogue with `n_new` further items, which lend nothing."""
@@ -198,6 +170,10 @@ class ContentMap:
         if "_factor" in self.__dict__ and not np.isin(items, self.lenders).any():
             changed.__dict__["_factor"] = self._factor
         return changed
+
+    def rows(self, items: IntArray) -> FloatArray:
+        """Return (items, all dims) centred and weighed content of some items."""
+        return self._rows(self.of(items))
 
     def of(self, items: IntArray) -> Content:
         """Return the content of some items."""
@@ -271,6 +247,46 @@ class ContentMap:
             gram += rows.T @ rows
         gram[np.diag_indices(dims)] += self.penalty
         return la.cho_factor(gram, lower=True, check_finite=False)
+
+
+def spread(
+    parts: Parts, smoother: FloatArray, known: IntArray, new: IntArray, *, neighbours: int
+) -> Parts:
+    """Return the parts with the items `new` lent to by the items `known`.
+
+    Args:
+        parts: fitted parts.
+        smoother: (new items, known items) weights N.
+        known: (known items,) indices.
+        new: (new items,) indices.
+        neighbours: weights kept of an item where a part is sparse.
+    """
+    one = partial(spread_by, smoother, known, new)
+    both = partial(_spread_both, smoother, known, new, neighbours)
+    encoder = parts.encoder
+    if encoder is not None:
+        n = len(parts.log_popularity)
+        halves = np.split(encoder.events, len(encoder.events) // n)
+        encoder = replace(
+            encoder,
+            events=np.concatenate([one(h) for h in halves]),
+            items=one(encoder.items),
+            bias=one(encoder.bias),
+        )
+    belief = parts.belief
+    log_mean = np.log(np.maximum(belief.mean, 1e-9))
+    mean = np.exp(one(log_mean))
+    variance = belief.variance.copy()
+    variance[new] = (mean - mean**2)[new]
+    return replace(
+        parts,
+        encoder=encoder,
+        log_popularity=one(parts.log_popularity),
+        recency=parts.recency and replace(parts.recency, rise=one(parts.recency.rise)),
+        factors=tuple(f.extended(one(f.factors)) for f in parts.factors),
+        belief=replace(belief, mean=mean, covariance=both(belief.covariance), variance=variance),
+        memories={name: both(m) for name, m in parts.memories.items()},
+    )
 
 
 def spread_by(smoother: FloatArray, known: IntArray, new: IntArray, values: FloatArray) -> Any:  # noqa: ANN401

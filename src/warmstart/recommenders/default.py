@@ -29,7 +29,8 @@ from warmstart.data.content import Content
 from warmstart.index import top_k
 from warmstart.meta.belief import BeliefConfig, observation_weights
 from warmstart.meta.settings import OuterConfig
-from warmstart.recommenders.content import ContentMap
+from warmstart.recommenders.content import ContentMap, spread
+from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
@@ -108,6 +109,7 @@ class Default:
         gates: how much each part counts at each number of shots.
         trust: how much taste counts beside what the user asks for in words.
         content: how items without interactions borrow from the others, or None.
+        first_users: how the first users of such an item are heard, or None.
         quality: nDCG@10 on held-out training users, by number of shots.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -118,6 +120,7 @@ class Default:
     gates: Gates
     trust: Gates
     content: ContentMap | None
+    first_users: FirstUsers | None
     quality: list[dict[str, Any]]
     vectors: FloatArray
 
@@ -174,6 +177,7 @@ class Default:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
+        self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
         return self
 
     def borrowing(self, content: ContentMap, items: IntArray, own: Content) -> Default:
@@ -184,9 +188,8 @@ class Default:
             items: (items,) which; their own likes are no longer heard.
             own: their content.
         """
-        other = Default(self.config)
-        other.gates, other.trust, other.quality = self.gates, self.trust, self.quality
-        other.content = content
+        other = self._copy()
+        other.content, other.first_users = content, None
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
         return other
@@ -262,9 +265,7 @@ class Default:
             content: of the new items, by the blocks of the training.
             n_new: how many.
         """
-        grown = Default(self.config)
-        grown.gates, grown.trust, grown.quality = self.gates, self.trust, self.quality
-        grown.content = self.content
+        grown = self._copy()
         grown.parts = self.parts.grown(n_new)
         n_old = len(self.parts.log_popularity)
         if self.content is not None:
@@ -272,6 +273,8 @@ class Default:
                 new = np.arange(n_old, n_old + n_new)
                 grown.parts = self._borrowed(grown.parts, new, content)
             grown.content = self.content.grown(content, n_new)
+        if self.first_users is not None:
+            grown.first_users = self.first_users.grown(n_new)
         grown._prepare()
         return grown
 
@@ -279,14 +282,24 @@ class Default:
         """Return a model that knows other content of some items; unmet ones are placed by it."""
         if self.content is None:
             return self
-        changed = Default(self.config)
-        changed.gates, changed.quality, changed.parts = self.gates, self.quality, self.parts
+        changed = self._copy()
         changed.content = self.content.changed(content, items)
-        unmet = changed.content.unmet(items)
-        if len(unmet):
-            changed.parts = changed._borrowed(self.parts, unmet, changed.content.of(unmet))
-        changed._prepare()
-        return changed
+        return changed._placed(changed.content.unmet(items))
+
+    def with_first_users(self, likes: sp.csr_array, items: IntArray) -> Default:
+        """Return a model in which unmet items are placed by their first users, too.
+
+        Args:
+            likes: (users, items) what these users like, of the new items and of the others.
+            items: (items,) which are new.
+
+        Raises:
+            ConfigError: the model has not learned to hear them.
+        """
+        heard = hearing(self.first_users)
+        warmed = self._copy()
+        warmed.first_users = heard.heard(items, likes)
+        return warmed._placed(items)
 
     def report(self) -> dict[str, Any]:
         """Return what the gates have learned, and nDCG@10 on held-out training users."""
@@ -295,7 +308,8 @@ class Default:
             for shots, weights in zip(self.gates.shots, self.gates.weights, strict=True)
         }
         content = None if self.content is None else self.content.about()
-        return {"quality": self.quality, "gates": gates, "content": content}
+        heard = None if self.first_users is None else self.first_users.about()
+        return {"quality": self.quality, "gates": gates, "content": content, "first_users": heard}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -310,6 +324,9 @@ class Default:
         if self.content is not None:
             arrays |= self.content.arrays()
             meta["content"] = self.content.about()
+        if self.first_users is not None:
+            arrays |= self.first_users.arrays()
+            meta["first_users"] = self.first_users.about()
         return State(arrays, meta)
 
     @classmethod
@@ -329,9 +346,30 @@ class Default:
         if "trust_shots" in arrays:  # models saved before wishes were heard have none
             method.trust = Gates(arrays["trust_shots"], arrays["trust_weights"])
         method.content = ContentMap.restored(state.meta.get("content"), arrays)
+        method.first_users = FirstUsers.restored(
+            state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
+        )
         method.quality = state.meta["quality"]
         method._prepare()
         return method
+
+    def _copy(self) -> Default:
+        """Return a model with the same parts, to change some."""
+        other = Default(self.config)
+        other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
+        other.trust = self.trust
+        other.content, other.first_users = self.content, self.first_users
+        return other
+
+    def _placed(self, unmet: IntArray) -> Default:
+        """Place unmet items by what is known of them now, in this very model, and return it."""
+        if len(unmet):
+            kept, lender = self.config.memory.neighbours, self.first_users or self.content
+            assert lender is not None
+            smoother = lent(unmet, self.content, self.first_users)
+            self.parts = spread(self.parts, smoother, lender.lenders, unmet, neighbours=kept)
+        self._prepare()
+        return self
 
     def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
         assert self.content is not None

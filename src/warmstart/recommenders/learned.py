@@ -38,6 +38,7 @@ from warmstart.recommenders.adapting import (
 )
 from warmstart.recommenders.content import ContentMap, spread_by
 from warmstart.recommenders.exams import mean_ndcg
+from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,6 +90,7 @@ class Learned:
         learner: its name under the entry point `warmstart.learners`.
         arrays: everything meta-learned, by name.
         content: how items without interactions borrow from the others, or None.
+        first_users: how the first users of such an item are heard, or None.
         quality: nDCG@10 on validation users by number of shots.
     """
 
@@ -96,6 +98,7 @@ class Learned:
     config_type: ClassVar[type[Config]]
     arrays: dict[str, npt.NDArray[Any]]
     content: ContentMap | None
+    first_users: FirstUsers | None
     quality: dict[str, float]
 
     def __init__(self, config: Config | None = None) -> None:
@@ -152,6 +155,7 @@ class Learned:
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
         if len(unmet) and self.content is not None:
             self._borrow(unmet, {n: block.take(unmet) for n, block in data.content.items()})
+        self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
         return self
 
     def adapt(self, histories: Histories) -> Queries:
@@ -173,10 +177,8 @@ class Learned:
 
     def with_items(self, content: Content, n_new: int) -> Self:
         """Return the method for a catalogue with `n_new` more items, known by content alone."""
-        grown = type(self)(self.config)
-        grown.quality, grown.content = self.quality, self.content
+        grown = self._copy()
         n_old = len(self.arrays["bias"])
-        grown.arrays = dict(self.arrays)
         for name in PER_ITEM:
             if name in self.arrays:
                 old = self.arrays[name]
@@ -187,19 +189,28 @@ class Learned:
             if any(block.known.any() for block in content.values()):
                 grown._borrow(np.arange(n_old, n_old + n_new), content)
             grown.content = self.content.grown(content, n_new)
+        if self.first_users is not None:
+            grown.first_users = self.first_users.grown(n_new)
         return grown
 
     def with_content(self, content: Content, items: IntArray) -> Self:
         """Return the method with other content of some items; unmet ones are placed by it."""
         if self.content is None:
             return self
-        changed = type(self)(self.config)
-        changed.quality, changed.arrays = self.quality, dict(self.arrays)
+        changed = self._copy()
         changed.content = self.content.changed(content, items)
         unmet = changed.content.unmet(items)
         if len(unmet):
-            changed._borrow(unmet, changed.content.of(unmet))
+            changed._spread(unmet, lent(unmet, changed.content, changed.first_users))
         return changed
+
+    def with_first_users(self, likes: sp.csr_array, items: IntArray) -> Self:
+        """Return the method with unmet items placed by their first users, too."""
+        heard = hearing(self.first_users)
+        warmed = self._copy()
+        warmed.first_users = heard.heard(items, likes)
+        warmed._spread(items, warmed.first_users.lend(items, self.content))
+        return warmed
 
     def report(self) -> dict[str, Any]:
         """Return nDCG@10 on validation users by number of shots."""
@@ -212,6 +223,9 @@ class Learned:
         if self.content is not None:
             arrays |= self.content.arrays()
             meta["content"] = self.content.about()
+        if self.first_users is not None:
+            arrays |= self.first_users.arrays()
+            meta["first_users"] = self.first_users.about()
         return State(arrays, meta)
 
     @classmethod
@@ -219,16 +233,32 @@ class Learned:
         """Rebuild from what was meta-learned; needs NumPy alone."""
         method = cls(cls.config_type.parse(state.meta["config"]))
         method.content = ContentMap.restored(state.meta.get("content"), state.arrays)
-        method.arrays = {n: a for n, a in state.arrays.items() if not n.startswith("content.")}
+        others = ("content.", "first_users.")
+        method.arrays = {n: a for n, a in state.arrays.items() if not n.startswith(others)}
+        method.first_users = FirstUsers.restored(
+            state.meta.get("first_users"), state.arrays, len(method.arrays["bias"])
+        )
         method.quality = state.meta["quality"]
         return method
 
     def _borrow(self, new: IntArray, content: Content) -> None:
         assert self.content is not None
-        spread = partial(spread_by, self.content.lend(content), self.content.lenders, new)
+        self._spread(new, self.content.lend(content))
+
+    def _spread(self, new: IntArray, smoother: FloatArray) -> None:
+        lender = self.content or self.first_users
+        assert lender is not None
+        spread = partial(spread_by, smoother, lender.lenders, new)
         for name in PER_ITEM:
             if name in self.arrays:
                 self.arrays[name] = spread(self.arrays[name]).astype(np.float32)
+
+    def _copy(self) -> Self:
+        """Return a method with the same arrays, to change some."""
+        other = type(self)(self.config)
+        other.quality, other.arrays = self.quality, dict(self.arrays)
+        other.content, other.first_users = self.content, self.first_users
+        return other
 
     def _scorer_settings(self) -> dict[str, Any]:
         return {"embedding_dim": self.config.embedding_dim}

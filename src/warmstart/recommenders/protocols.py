@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data.content import Content
@@ -70,6 +71,19 @@ class TakesNewContent(Protocol):
         Args:
             content: of these items; blocks that are not there stay as they were.
             items: (items,) dense indices.
+        """
+
+
+@runtime_checkable
+class HearsFirstUsers(Protocol):
+    """Can place new items by those who liked them first."""
+
+    def with_first_users(self, likes: sp.csr_array, items: IntArray) -> Self:
+        """Return the method with some items placed by their first users, too.
+
+        Args:
+            likes: (users, items) ones at what these users like, of the new items and the others.
+            items: (items,) dense indices of the new items, which nobody liked in training.
         """
 
 

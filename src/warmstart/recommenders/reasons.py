@@ -94,6 +94,9 @@ def _line(
         words += [f"disliked {' and '.join(disliked)}"] if disliked else []
         return f"because you {' and '.join(words)}"
     if item >= len(catalogue) - catalogue.n_new:
+        first = int(catalogue.likes[item])
+        if first:
+            return f"new in the catalogue, liked by its first user{'s' * (first > 1)} ({first:,})"
         return "new in the catalogue, known by its description only"
     people = f"liked by {catalogue.likes[item]:,} of {catalogue.n_users:,} users"
     return f"fits what you told about yourself; {people}" if told else people

@@ -347,6 +347,27 @@ class Recommender:
         )
         return self
 
+    def warm_up_items(self, interactions: Any, *, on_bad_rows: Any = "raise") -> Self:  # noqa: ANN401
+        """Hear the first users of new items, so that these are placed by more than their content.
+
+        n users count n / (n + τ), the content τ / (n + τ); τ was chosen in training. Items that
+        somebody liked in training stay where they are. Nothing is trained, and the model changes
+        as a whole or not at all.
+
+        Args:
+            interactions: table of `user`, `item` and optionally rating, timestamp, event: what the
+                users who like new items did, *with their events on other items*, by which they
+                are known. Give all that is known of an item so far: it replaces what an earlier
+                call said of it.
+            on_bad_rows: "raise" refuses tables with bad rows, "drop" leaves the rows out.
+
+        Raises:
+            DataError: the table cannot be read, or nobody in it likes a new item.
+            ConfigError: the method, or this model, cannot hear them.
+        """
+        self._fitted = changing.warmed(self.fitted, interactions, on_bad_rows=on_bad_rows)
+        return self
+
     def remove_items(self, ids: Iterable[str | int]) -> Self:
         """Take items out of every list; what was learned from them stays, so histories name them.
 
