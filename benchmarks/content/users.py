@@ -1,7 +1,8 @@
 """What content gives to cold users over known films: `python -m benchmarks.content.users`.
 
 A tenth of the users is cold; they show k likes, and all films are ranked. The default is trained
-twice: with what is known of the films (texts, people, genres, year), which gives it one more memory,
+twice: with what is known of the films (texts, people, genres, year), which gives it one more
+memory,
 and without. Age, gender and occupation of the users are known to both. Beside them stand popularity
 and item-kNN. The data is private, as that of `cold_items`. A result is added, never edited.
 """
