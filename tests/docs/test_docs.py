@@ -104,6 +104,10 @@ def test_the_page_on_content_runs(capsys):
     blocks = {b["name"] for b in names["model"].fitted.method.report()["content"]["blocks"]}
     assert {"title", "description", "loudness"} <= blocks
     assert 900 in names["model"].catalogue.items
+    assert "item 7: ending -" in said
+    assert "\n-1 violent" in said
+    assert "\n-1 恐怖片" in said
+    assert "reviews: 2 items from 5 reviews" in said
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

@@ -67,6 +67,21 @@ CASES = [
     ("a jazz record, preferably not live", ["a jazz record", "-live"]),
     ("allergic to nuts, looking for a chocolate cake", ["-nuts", "a chocolate cake"]),
     ("shoes that don't hurt", ["shoes", "-hurt"]),
+    (
+        "I've seen enough superhero movies, give me something different",
+        ["-superhero movies", "different"],
+    ),
+    ("no more than 20 dollars", ["no more than 20 dollars"]),
+    ("It doesn't have to be new, I want it cheap", ["it cheap"]),
+    ("What should I watch if I liked Inception?", ["Inception"]),
+    ("an old film I haven't seen", ["an old film"]),
+    ("没看过的老电影", ["老电影"]),
+    ("不想再看战争片了", ["-战争片"]),
+    ("不是恐怖片就行", ["-恐怖片"]),
+    ("除了漫威以外的超级英雄电影", ["-漫威", "超级英雄电影"]),
+    ("来部不无聊的纪录片", ["-无聊", "纪录片"]),
+    ("我对历史很感兴趣，对战争没兴趣", ["历史", "-战争"]),
+    ("只要科幻", ["科幻"]),
     ("Je voudrais un film", ["Je voudrais un film"]),
     ("no", ["no"]),
     ("please", ["please"]),
@@ -118,7 +133,7 @@ CASES = [
 
 CUES = [
     *module.UNWANTED, *module.NOT, *module.LACKING, *module.WANTED, *module.TOLERATED,
-    *module.CONTENT, *module.REQUESTS, *module.CONTRASTS, *module.CLOSERS,
+    *module.CONTENT, *module.PRONOUNS, *module.REQUESTS, *module.CONTRASTS, *module.CLOSERS,
 ]  # fmt: skip
 
 

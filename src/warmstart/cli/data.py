@@ -15,12 +15,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from warmstart.cli._reviews import describe_reviews
 from warmstart.cli._shared import rows_rule, write_json
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.registry import lookup, names
 from warmstart.data import Dataset, RowReport, load_dataset
 from warmstart.data.fetch import cache_dir
 from warmstart.data.named import CARDS
+from warmstart.data.reviews import read_reviews
 
 app = typer.Typer(
     help="Named datasets and your own: list, fetch, describe, validate.", no_args_is_help=True
@@ -107,9 +109,26 @@ def describe(
     ] = None,
     on_bad_rows: Annotated[str, typer.Option(help="raise or drop.")] = "raise",
     encoding: _Encoding = "utf8",
+    reviews: Annotated[
+        Path | None,
+        typer.Option(help="A table of reviews: show what they say of items.", show_default=False),
+    ] = None,
+    item: Annotated[
+        list[str] | None,
+        typer.Option(help="Of this item; else of the most reviewed.", show_default=False),
+    ] = None,
     json_file: _Json = None,
 ) -> None:
-    """Show what is in a dataset, and what kind each column was taken for."""
+    """Show what is in a dataset, what kind each column was taken for, what reviews say."""
+    if item and reviews is None:
+        raise ConfigError("--item goes with --reviews FILE")
+    said = None if reviews is None else read_reviews(
+        reviews, on_bad_rows=rows_rule(on_bad_rows), encoding=encoding
+    )  # fmt: skip
+    if said is not None and name is None and interactions is None:
+        facts, tables = describe_reviews(said, item or [])
+        _show(json_file, {"reviews": facts}, *tables)
+        return
     data = _load(name, interactions, items, users, schema, on_bad_rows, encoding)
     facts = _facts(data)
     head = _table(data.name, "", "")
@@ -124,7 +143,11 @@ def describe(
         columns.add_row(*(Text(_spell(value)) for value in shown))
     if save_schema is not None:
         write_json(save_schema, data.schema.to_json())
-    _show(json_file, facts, head, columns, *_notes(data.report))
+    tables = [head, columns, *_notes(data.report)]
+    if said is not None:
+        facts["reviews"], more = describe_reviews(said, item or [], data)
+        tables += more
+    _show(json_file, facts, *tables)
 
 
 @app.command()

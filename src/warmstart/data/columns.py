@@ -11,6 +11,7 @@ colon (`user_id:token`). Earlier names win over later ones; a schema wins over a
 | timestamp | timestamp, time, ts, datetime, date, unix_review_time, event_time, created_at |
 | event     | event, event_type, action, behavior, interaction_type |
 | weight    | weight, plays, play_count, count, listens, quantity |
+| text      | text, review, review_text, comment, body, content, 评论, 评价, … (of reviews) |
 | title     | title, name, and these after the item's own word (movie_title, artist_name, …) |
 """
 
@@ -41,6 +42,10 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "event": ("event", "event_type", "event_name", "action", "behavior", "interaction_type"),
     "weight": ("weight", "plays", "play_count", "count", "counts", "listens", "quantity"),
+    "text": (
+        "text", "review_text", "review", "reviews", "review_body", "comment", "comments", "body",
+        "content", "opinion", "评论", "评论内容", "评价", "评价内容", "点评", "短评", "内容",
+    ),
     "title": (
         "title", "item_title", "movie_title", "product_title", "book_title", "article_title",
         "song_title", "track_title", "video_title", "name", "item_name", "movie_name",

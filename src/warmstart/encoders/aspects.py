@@ -266,7 +266,7 @@ def _aspect(spelled: Counter[str], mentions: Sequence[_Mention]) -> Aspect:
         mentions,
         key=lambda m: (len(m.text) <= _LONGEST_EXAMPLE, side * m.polarity, -len(m.text)),
     )
-    example = " ".join(best.text.split())
+    example = "".join(c for c in " ".join(best.text.split()) if c.isprintable())
     if len(example) > _LONGEST_EXAMPLE:
         example = example[: _LONGEST_EXAMPLE - 1].rstrip() + "…"
     return Aspect(term, polarity, len(by_author), example)

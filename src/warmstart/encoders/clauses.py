@@ -39,12 +39,13 @@ UNWANTED = (  # cover everything up to the next break
     "stay away from", "keep away from", "too much", "too many", "don't want no", "don't need no",
     "no thanks", "no thank you", "no way", "stop recommending", "stop showing", "not my thing",
     "not for me", "not so much", "isn't for me", "isn't my thing", "not my cup of tea", "excluded",
-    "need not apply",
+    "need not apply", "seen enough", "heard enough", "read enough",
     "不要", "不想", "不想要", "不必", "不用", "不需要", "不希望", "不喜欢", "不爱", "不考虑",
     "不能有", "不能是", "别", "别给我", "勿", "请勿", "拒绝", "讨厌", "厌恶", "反感", "痛恨",
     "受不了", "受够了", "看腻了", "听腻了", "腻了", "厌倦", "避免", "避开", "排除", "除了", "少点",
     "少一点", "少一些", "少些", "少来", "远离", "免谈", "就算了", "算了", "除外", "不行", "千万别",
-    "并非", "谢绝", "我怕", "害怕", "不感兴趣", "没兴趣", "没有兴趣", "无感",
+    "并非", "谢绝", "我怕", "害怕", "不感兴趣", "没兴趣", "没有兴趣", "无感", "不想再看",
+    "不想再听", "不想再",
 )  # fmt: skip
 SPARING = ("不要", "不想要", "不需要", "别给我", "别")
 """Unwanted, and end at 的: 不要爱情的喜剧 asks for a comedy."""
@@ -78,27 +79,32 @@ WANTED = (
     "can't wait for", "can't wait to see", "can't wait to read", "can't go wrong with",
     "never tire of", "never tired of", "not only", "not just", "not merely", "not simply",
     "nothing but", "wouldn't mind", "would not mind", "nothing beats", "nothing like",
+    "i listen to", "i only listen to", "i watch", "i read",
     "喜欢", "我喜欢", "喜爱", "最爱", "超爱", "热爱", "爱看", "爱听", "爱读", "我爱", "想看",
     "想听", "想读", "想买", "想要", "想找", "想玩", "我想", "我要", "我需要", "希望", "偏好",
     "钟爱", "偏爱", "最好是", "来点", "来些", "来一些", "来一部", "来一本", "多点", "多一点",
     "多一些", "多些", "更多", "不只", "不只是", "不仅", "不仅是", "不仅仅是", "不单是", "不光是",
     "不止", "不止是", "迷上了", "感兴趣", "百看不厌", "看不够", "听不够", "忍不住想看", "少不了",
-    "离不开", "不能没有",
+    "离不开", "不能没有", "只要", "只想看", "只看", "只听", "买点", "想看点", "想听点", "想买个",
+    "想找点", "来个",
 )  # fmt: skip
 TOLERATED = (
     "don't mind", "dont mind", "do not mind", "doesn't mind", "not mind", "don't care about",
     "do not care about", "don't care if", "don't care whether", "don't care how", "ok with",
     "okay with", "fine with", "no problem with", "no matter", "regardless of", "not sure",
-    "don't know", "dont know", "do not know", "not sure about",
+    "don't know", "dont know", "do not know", "not sure about", "doesn't have to", "don't have to",
+    "does not have to", "doesn't need to be", "need not be", "haven't seen", "haven't read",
+    "haven't heard", "have not seen", "used to love", "used to like", "used to enjoy",
     "不介意", "不在乎", "不在意", "不反对", "不排斥", "不怕", "无所谓", "没关系", "不管", "不论",
-    "无论", "不知道", "不确定", "可以接受", "不清楚",
+    "无论", "不知道", "不确定", "可以接受", "不清楚", "不一定要", "不一定",
 )  # fmt: skip
 CONTENT = (  # words that hold a cue and are none
     "not bad", "not to mention", "why not", "whether or not", "or not", "no doubt", "no problem",
     "no problems", "no wonder", "no nonsense", "no-nonsense", "no one", "no complaints",
     "can't complain", "can't beat", "never mind", "never fails", "never ceases", "never gets old",
     "couldn't be happier", "couldn't be better", "could not be happier", "couldn't ask for more",
-    "can't go wrong", "less than", "more or less", "no less",
+    "can't go wrong", "less than", "more or less", "no less", "no more than", "not more than",
+    "no less than", "no fewer than",
     "不错", "不同", "不断", "不少", "不久", "不朽", "不可思议", "不一样", "不得了", "不得不",
     "不由得", "不愧", "不凡", "不俗", "不妨", "不惜", "不知不觉", "不可或缺", "不能错过",
     "不容错过", "不可多得", "不解之缘", "不屈", "不幸", "不动产", "不锈钢", "不倒翁", "不二",
@@ -109,7 +115,7 @@ CONTENT = (  # words that hold a cue and are none
     "少不更事", "不了情", "太空", "太阳", "太极", "太平", "太子", "太太", "都市", "都城", "和平",
     "和谐", "和声", "和弦", "可爱", "可怕", "可靠", "可乐", "想象", "想法", "要塞", "要素", "要命",
     "有趣", "有声", "有机", "有意思", "有深度", "还珠", "还原", "看门", "更衣", "是非", "就业",
-    "找回", "找茬", "我们俩", "了解", "但丁", "很多",
+    "找回", "找茬", "我们俩", "了解", "但丁", "很多", "超级英雄", "超级市场", "再见",
 )  # fmt: skip
 REQUESTS = (  # no content, at the beginning of a clause and after a cue
     "please", "pls", "me some", "us some", "me a few", "us a few", "only", "recommend",
@@ -125,7 +131,9 @@ REQUESTS = (  # no content, at the beginning of a clause and after a cue
     "a lot of", "lots of", "maybe", "perhaps", "really", "just", "also", "and", "or", "then", "so",
     "well", "but", "yet", "still", "but also", "and also", "even", "although", "though", "however",
     "as long as it is", "as long as it's", "it should be", "should be", "it is", "it's", "they are",
-    "they're", "there is", "there are", "there should be", "with", "to be",
+    "they're", "there is", "there are", "there should be", "with", "to be", "what should i watch",
+    "what should i read", "what should i buy", "what can you recommend", "something else",
+    "anything else", "now",
     "我", "我们", "请", "麻烦", "请问", "请推荐", "推荐", "推荐一下", "推荐点", "推荐一些",
     "推荐一部", "推荐几部", "推荐几本", "推荐一本", "推荐几首", "推荐我", "给我", "给我推荐",
     "给点", "帮我", "帮我找", "帮忙", "找", "找一些", "找一部", "找几部", "有没有", "有什么",
@@ -134,7 +142,8 @@ REQUESTS = (  # no content, at the beginning of a clause and after a cue
     "你们", "看", "看看", "有", "是", "要", "想", "也", "还", "还有", "和", "而且", "以及", "并且",
     "都", "就", "最好", "太", "很", "那种", "那些", "这种", "这些", "的", "了", "非常", "特别",
     "比较", "更", "平时", "平常", "一直", "最近", "今天", "今晚", "现在", "对", "有点", "超级",
-    "超", "尤其",
+    "超", "尤其", "买个", "看点", "看部", "看个", "来部", "来本", "来首", "听点", "找点", "找个",
+    "找部", "找本", "找首", "给我找", "给我找点", "读点", "没看过的", "没听过的", "没读过的", "再",
 )  # fmt: skip
 VERBS = (  # after an auxiliary: "don't | want to see", 不 | 想看
     "like", "love", "liked", "loved", "enjoyed", "cared for", "want", "want to", "enjoy", "need",
@@ -152,7 +161,7 @@ CONTRASTS = (
 CLOSERS = (  # end what 除了 covers
     "is fine", "are fine", "is ok", "are ok", "is okay", "will do", "anything goes",
     "以外", "之外", "都可以", "都行", "都好", "都看", "都听", "都喜欢", "其他的", "其它的", "其他",
-    "其它",
+    "其它", "就行", "就好", "就可以",
 )  # fmt: skip
 BEYOND = ("还", "也", "还有")  # 除了…还 means "and besides", not "except"
 ADVERBS = frozenset((
@@ -164,8 +173,9 @@ BEFORE_CUE = frozenset((
     "that", "which", "who", "is", "are", "was", "were", "be", "with", "and", "or", "the", "a", "an",
     "to", "of", "i", "we", "it", "they", "there", "but", "do", "does", "should", "must", "would",
     "can", "will", "has", "have", "i'm", "i've", "preferably", "'", "as", "if", "so", "am",
-    "和", "是", "有", "我", "也", "又", "而", "且", "要", "但", "对", "都", "就",
+    "和", "是", "有", "我", "也", "又", "而", "且", "要", "但", "对", "都", "就", "很", "太", "更",
 ))  # fmt: skip
+PRONOUNS = frozenset(("it", "them", "this", "that", "these", "those", "one", "它", "这", "那"))
 LAST = frozenset((
     "please", "pls", "thanks", "thank", "you", "and", "or", "though", "too", "either",
     "的", "了", "吧", "啊", "呢", "吗", "呀", "哦", "啦", "嘛", "喔", "哈", "谢", "等", "等等",
@@ -403,6 +413,8 @@ class _Reader:
         while first < end and not _is_content(self.words[first].text):
             first += 1
         if first == end or self.sign == 0:
+            return False
+        if end - first == 1 and self.words[first].text in PRONOUNS:
             return False
         self.done.append((first, end, self.sign))
         self.joins.append(self.comma)
