@@ -6,7 +6,7 @@ import pytest
 from tests.recommenders.small import SMALL
 
 import warmstart as ws
-from warmstart.core.errors import DataError, UnknownItemError
+from warmstart.core.errors import ConfigError, DataError, UnknownItemError
 from warmstart.core.types import Histories
 
 QUICK = SMALL.model_copy(update={"training": SMALL.training.model_copy(update={"epochs": 4})})
@@ -242,3 +242,125 @@ def test_vectors_are_updated_as_they_were_added():
         model.update_items({"item": [100]}, vectors={"sound": np.ones((1, 2))})
     with pytest.raises(DataError, match="vectors of 2 numbers, the others have 3"):
         model.add_items({"item": [102]}, vectors={"sound": np.ones((1, 2))})
+
+
+# ---------------------------------------------------------------------------- what warms up
+
+HEARS = ("default", "closed-form")
+
+
+def first_users(model, item, n, genre="Western", start=0):
+    """Return a table of `n` users who like films of a genre and a new item."""
+    table = model.catalogue.table
+    fits = [genre in (g.as_py() or "") for g in table["genres"]]
+    liked = np.flatnonzero(np.array(fits) & (model.catalogue.likes > 0))[:6]
+    rows = {"user": [], "item": []}
+    for user in range(start, start + n):
+        rows["user"] += [f"u{user}"] * 4
+        rows["item"] += [item, *model.catalogue.items.take(np.roll(liked, user)[:3])]
+    return rows
+
+
+def both(*tables):
+    return {name: [x for t in tables for x in t[name]] for name in ("user", "item")}
+
+
+@pytest.mark.parametrize("name", HEARS)
+def test_an_item_comes_to_stand_where_its_first_users_tell(fitted, split, name):
+    """Twins of met items, told by users of these alone, come nearer to them than to each other."""
+    model = ws.load(fitted[name])
+    likes = split.train.positives()
+    met = np.argsort(-model.catalogue.likes)[:12]
+    table = {"user": [], "item": []}
+    for twin, item in enumerate(met):
+        for user in np.flatnonzero(likes[:, [item]].toarray()[:, 0])[:40]:
+            others = np.setdiff1d(likes[[user]].indices, met)
+            table["user"] += [f"{twin} {user}"] * (len(others) + 1)
+            table["item"] += [901 + twin, *model.catalogue.items.take(others)]
+    model.add_items({"item": list(range(901, 913))})
+    model.warm_up_items(table)
+    vectors = model.method.item_vectors()
+    vectors = vectors - vectors[: -len(met)].mean(axis=0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    alike = vectors[-len(met) :] @ vectors[met].T
+    alike -= alike.mean(axis=0)
+    assert np.diag(alike).mean() > 0.05
+
+
+@pytest.mark.parametrize("name", HEARS)
+def test_nobody_but_the_new_items_moves_and_the_old_method_is_left_alone(fitted, name):
+    model = ws.load(fitted[name])
+    model.add_items({"item": [901, 902], "genres": ["Drama", "Western"]})
+    old, before, nobody = model.fitted.method, model.fitted, Histories.empty(2)
+    scores, vectors = old.score(nobody), old.item_vectors().copy()
+    model.warm_up_items(first_users(model, 901, 5))
+    np.testing.assert_array_equal(old.score(nobody), scores)
+    np.testing.assert_array_equal(old.item_vectors(), vectors)
+    assert (old.first_users.n[-2:] == 0).all()
+    assert model.fitted is not before
+    assert model.method.first_users.n[-2:].tolist() == [5, 0]
+    moved = (model.method.item_vectors() != vectors).any(axis=1)
+    assert np.flatnonzero(moved).tolist() == [len(model.catalogue) - 2]
+
+
+@pytest.mark.parametrize("name", HEARS)
+def test_what_was_heard_is_saved_and_heard_again_replaces_it(fitted, name, tmp_path):
+    model = ws.load(fitted[name])
+    model.add_items({"item": [901], "genres": ["Drama"]})
+    model.warm_up_items(first_users(model, 901, 3, "Musical"))
+    again = ws.load(model.save(tmp_path / "warm"))
+    assert again.recommend([5, 9], k=200) == model.recommend([5, 9], k=200)
+    direct = ws.load(fitted[name]).add_items({"item": [901], "genres": ["Drama"]})
+    for one in (again, direct):
+        one.warm_up_items(first_users(one, 901, 7))
+    one, two = (everything(m, [5, 9]) for m in (again, direct))
+    np.testing.assert_allclose([one[i] for i in two], list(two.values()), atol=1e-4)
+    again.update_items({"item": [901], "genres": ["Western"]})  # and is heard still
+    west = ws.load(fitted[name]).add_items({"item": [901], "genres": ["Western"]})
+    west.warm_up_items(first_users(west, 901, 7))
+    one, two = (everything(m, [5, 9]) for m in (again, west))
+    np.testing.assert_allclose([one[i] for i in two], list(two.values()), atol=1e-4)
+    again.add_items({"item": [902]})
+    assert again.method.first_users.n[-2:].tolist() == [7, 0]
+    reasons = {r.item: r.reason for r in again.recommend(k=200)}
+    assert reasons[901] == "new in the catalogue, liked by its first users (7)"
+    assert reasons[902] == "new in the catalogue, known by its description only"
+
+
+def test_what_cannot_warm_up_is_refused_as_a_whole(model):
+    model.add_items({"item": [901], "genres": ["Drama"]})
+    before = model.fitted
+    rows = first_users(model, 901, 3)
+    if model.name not in HEARS:
+        with pytest.raises(ConfigError, match="cannot hear the first users"):
+            model.warm_up_items(rows)
+        return
+    known = {"user": ["a", "b"], "item": [rows["item"][1], rows["item"][2]]}
+    for table, error, says in (
+        (known, DataError, "none of the 2 events on known items likes a new one"),
+        (both(known, {"user": [None], "item": [901]}), DataError, "user"),
+        ({"user": ["a"]}, DataError, "item"),
+    ):
+        with pytest.raises(error, match=says):
+            model.warm_up_items(table)
+    assert model.fitted is before
+    with pytest.warns(UserWarning, match="1 events name items outside the catalogue"):
+        model.warm_up_items(both(rows, {"user": ["u0"], "item": [77_777]}))
+    dropped = both(rows, {"user": [None], "item": [901]})
+    model.warm_up_items(dropped, on_bad_rows="drop")
+    assert model.method.first_users.n[-1] == 3
+    if model.name == "default":
+        old = ws.Recommender._restored("default", 0, model.method, model.fitted)
+        old.method.first_users = None
+        with pytest.raises(ConfigError, match="train it again"):
+            old.warm_up_items(rows)
+
+
+def test_a_removed_item_that_was_heard_stays_away(fitted):
+    model = ws.load(fitted["default"])
+    model.add_items({"item": [901], "genres": ["Drama"]}).remove_items([901])
+    model.warm_up_items(first_users(model, 901, 5))
+    assert 901 not in everything(model)
+    model.update_items({"item": [901]})
+    assert model.method.first_users.n[-1] == 5
+    assert 901 in everything(model)
