@@ -213,6 +213,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
+    "content-speed": lambda: content.speed_tables(_line),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

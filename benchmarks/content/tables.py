@@ -62,3 +62,37 @@ def cold_table(
         f"`benchmarks/content/results/{stem}.json`, commit `{record['commit'][:12]}`."
     )
     return "\n".join([*lines, "", about])
+
+
+def speed_tables(line: Callable[[Iterable[str]], str]) -> str:
+    """Return what encoding, the cache and new items cost."""
+    known = newest("content-speed")
+    if known is None:
+        return _NOTHING.format("speed")
+    stem, record = known
+    head = ["content", "encoder", "per second", "ms each", "µs from the cache", "times faster"]
+    lines = [line(head), line([":--", ":--", *("--:" for _ in head[2:])])]
+    for r in record["encoding"]:
+        what = f"{r['kind']}, {r['mean_bytes']:,.0f} bytes"
+        rate = f"{r['units_per_second']:,.0f} {r['unit']}"
+        cells = [f"{r['ms_per_content']:,.1f}", f"{r['us_per_cache_hit']:,.0f}"]
+        lines.append(line([what, r["encoder"], rate, *cells, f"{r['times_faster']:,.0f}"]))
+    added = record["adding"]
+    lines += ["", line([f"into {added['items']:,} items", "seconds", "of them the processor's"])]
+    lines.append(line([":--", "--:", "--:"]))
+    for name, key in (
+        ("one item, the first after loading", "first"),
+        ("one item", "one"),
+        (f"one item, the slowest of {added['adds']}", "one_worst"),
+        (f"{added['batch']:,} items at once", "batch"),
+    ):
+        spent = (added[f"{key}_seconds"], added[f"{key}_cpu_seconds"])
+        lines.append(line([name, *(f"{seconds:.2f}" for seconds in spent)]))
+    hardware = record["hardware"]
+    about = (
+        f"Medians of {record['encoding'][0]['repeats']} runs of encoding, {added['adds']} single "
+        f"items and {added['batches']} batches, each with contents of its own; encoding included. "
+        f"{record['threads']} thread of BLAS on {hardware['cpus']} × {hardware['processor']}. "
+        f"`benchmarks/content/results/{stem}.json`, commit `{record['commit'][:12]}`."
+    )
+    return "\n".join([*lines, "", about])

@@ -2,12 +2,13 @@
 
 import json
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from benchmarks.content import cold_items, tables, tiktok
+from benchmarks.content import cold_items, speed, tables, tiktok
 from benchmarks.content.cold import Judged, cosine
 from benchmarks.tables import _line, short
 
@@ -159,3 +160,35 @@ def test_videos_have_image_and_sound():
         np.testing.assert_array_equal(data.content[name].values, raw[ids])
     with pytest.raises(ConfigError, match="a folder that has tiktok-diffmm/"):
         tiktok.videos(Path(DATA) / "none")
+
+
+def test_what_content_costs_is_measured_and_tabulated(tmp_path, monkeypatch, capsys):
+    config = speed.SpeedConfig(
+        short_texts=4, long_texts=2, images=2, sounds=1, seconds=0.5, repeats=2,
+        items=120, users=60, adds=2, batch=3, batches=1,
+    )  # fmt: skip
+    folder = os.environ.get("WARMSTART_CACHE")
+    record = speed.run(config, datetime(2026, 1, 2, tzinfo=UTC))
+    assert os.environ.get("WARMSTART_CACHE") == folder
+    kinds = {r["kind"]: r for r in record["encoding"]}
+    assert list(kinds) == ["short text", "long text", "picture", "sound"]
+    for r in kinds.values():
+        assert r["times_faster"] > 1
+    sound = kinds["sound"]
+    assert sound["units_per_second"] == pytest.approx(500 / sound["ms_per_content"])
+    assert record["adding"]["items"] == 120
+    assert 0 < record["adding"]["one_seconds"] <= record["adding"]["one_worst_seconds"]
+    (tmp_path / "a.json").write_text(json.dumps(record))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    text = tables.speed_tables(_line)
+    added = record["adding"]
+    batch = f"{added['batch_seconds']:.2f} | {added['batch_cpu_seconds']:.2f}"
+    assert f"| 3 items at once | {batch} |" in text
+    assert f"| {sound['units_per_second']:,.0f} seconds of sound |" in text
+    capsys.readouterr()
+
+
+def test_made_up_texts_are_of_their_subjects():
+    texts = speed.sentences(50, np.random.default_rng(0), parts=4, each=3)
+    assert len(set(texts)) == 50
+    assert all(text.count("A story of ") == 3 for text in texts)

@@ -7,7 +7,8 @@ from sklearn.linear_model import Ridge
 
 from warmstart.core.types import Histories
 from warmstart.data.content import Block
-from warmstart.recommenders.content import ContentMap
+from warmstart.recommenders.content import ContentMap, _spread_both, spread_by
+from warmstart.recommenders.ials import IALS, IALSConfig
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,93 @@ def test_an_item_of_which_nothing_is_known_ranks_last(method):
     grown = method.with_items({}, 1)
     scores = grown.score(Histories.empty(1))[0]
     assert (scores[:-1] >= scores[-1]).mean() > 0.95
+
+
+def smoothing(rng, n_known=40, n_new=6):
+    """Random weights of some items out of 50, and items that are not at the end."""
+    order = rng.permutation(50)
+    known, new = np.sort(order[:n_known]), order[n_known : n_known + n_new]
+    return rng.normal(size=(n_new, n_known)).astype(np.float32), known, new
+
+
+@pytest.mark.parametrize("width", [(), (7,)])
+def test_what_is_lent_lies_around_the_mean_of_the_known(width):
+    rng = np.random.default_rng(4)
+    smoother, known, new = smoothing(rng)
+    values = rng.normal(size=(50, *width)).astype(np.float32)
+    before = values.copy()
+    found = spread_by(smoother, known, new, values)
+    mean = before[known].mean(axis=0)
+    expected = before.copy()
+    for row, item in enumerate(new):
+        lent = sum(smoother[row, j] * (before[i] - mean) for j, i in enumerate(known))
+        expected[item] = mean + lent
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_array_equal(values, before)
+    assert spread_by(smoother, known, new, values, in_place=True) is values
+    np.testing.assert_array_equal(values, found)
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_rows_and_columns_of_new_items_equal_dense_products(empty):
+    """Of each new item the largest few are kept, in its row and in its column."""
+    rng = np.random.default_rng(5)
+    smoother, known, new = smoothing(rng)
+    matrix = np.where(rng.random((50, 50)) < 0.3, rng.normal(size=(50, 50)), 0).astype(np.float32)
+    if empty:
+        matrix[new] = matrix[:, new] = 0
+    old = np.setdiff1d(np.arange(50), new)
+    expected = np.zeros((50, 50))
+    expected[np.ix_(old, old)] = matrix[np.ix_(old, old)]
+    rows, columns = np.zeros((6, 50)), np.zeros((50, 6))
+    rows[:, old] = smoother @ matrix[np.ix_(known, old)]
+    columns[old] = matrix[np.ix_(old, known)] @ smoother.T
+    corner = smoother @ matrix[np.ix_(known, known)] @ smoother.T
+    whole = expected.copy()
+    whole[new], whole[:, new] = rows, columns
+    whole[np.ix_(new, new)] = corner
+    dense = _spread_both(smoother, known, new, 9, matrix)
+    np.testing.assert_allclose(dense[np.ix_(new, known)], whole[np.ix_(new, known)], atol=1e-3)
+    rows[:, new] = corner
+    for place, item in enumerate(new):
+        largest = np.argsort(-np.abs(rows[place]))[:9]
+        expected[item, largest] = rows[place, largest]
+        largest = np.argsort(-np.abs(columns[:, place]))[:9]
+        expected[largest, item] = columns[largest, place]
+    stored = sp.csr_array(matrix)
+    found = _spread_both(smoother, known, new, 9, stored)
+    np.testing.assert_allclose(found.toarray(), expected, atol=1e-4)
+    np.testing.assert_array_equal(stored.toarray(), matrix)
+    if empty:
+        known_empty = _spread_both(smoother, known, new, 9, stored, appended=True)
+        np.testing.assert_array_equal(known_empty.toarray(), found.toarray())
+        dense_again = _spread_both(smoother, known, new, 9, matrix, appended=True)
+        np.testing.assert_array_equal(dense_again, dense)
+
+
+def test_only_the_factors_that_changed_are_solved_for(likes):
+    method = IALS(IALSConfig(factors=8, iterations=2)).fit_likes(likes)
+    more = np.random.default_rng(6).normal(size=(125, 8)).astype(np.float32)
+    more[:120] = method.factors
+    more[7] = 1
+    changed = np.array([7, 120, 121, 122, 123, 124])
+    users = sp.csr_array((np.random.default_rng(7).random((9, 125)) < 0.03).astype(np.float32))
+    found, expected = method.extended(more, changed), method.extended(more)
+    np.testing.assert_array_equal(found.fold_in(users), expected.fold_in(users))
+
+
+def test_adding_items_leaves_the_model_before_as_it_was(method, split):
+    before = {name: array.copy() for name, array in method.state().arrays.items()}
+    two = {name: block.take(np.arange(2)) for name, block in split.train.content.items()}
+    one = method.with_items(two, 2)
+    again = one.with_items(two, 2)
+    for name, array in method.state().arrays.items():
+        np.testing.assert_array_equal(array, before[name], err_msg=name)
+    assert len(again.parts.log_popularity) == len(one.parts.log_popularity) + 2
+    users = split.tasks.at(3)
+    np.testing.assert_allclose(again.vectors[:, :120], method.vectors, rtol=1e-4, atol=1e-6)
+    loaded = type(again).from_state(again.state())
+    np.testing.assert_array_equal(loaded.vectors, again.vectors)
+    np.testing.assert_allclose(  # twins of the first two
+        again.score(users)[:, 122:], again.score(users)[:, 120:122], atol=1e-3
+    )

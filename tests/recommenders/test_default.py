@@ -142,7 +142,7 @@ def test_contributions_add_up_to_what_the_events_changed(method, split):
     parts = [part[0][items] for part in method.parts.scores(history)]
     nothing = [part[0][items] for part in method.parts.scores(Histories.empty(1, history.features))]
     split_up = [i for i, name in enumerate(method.parts.names)
-                if name.startswith(("closed", "cosine", "ease"))]  # fmt: skip
+                if name.startswith(("closed", "cosine", "ease", "content"))]  # fmt: skip
     changed = sum(gates[i] * (parts[i] - nothing[i]) for i in split_up)
     np.testing.assert_allclose(by_event.sum(axis=1), changed, atol=1e-3 * np.ptp(changed) + 1e-5)
 

@@ -1,6 +1,7 @@
 """Columns become modalities, and a model encodes what comes later as it was trained."""
 
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import pytest
 import warmstart as ws
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.data import Dataset
+from warmstart.data.content import Block
 from warmstart.encoders import VectorCache
 from warmstart.encoders.text import SentenceEncoder
+from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.encoding import encode_items
 
 SUBJECTS = {
@@ -129,6 +132,28 @@ def test_what_cannot_be_encoded_is_reported_and_the_item_keeps_the_rest(tables, 
         report.warn()
 
 
+def test_a_server_out_of_reach_leaves_the_items_their_other_columns(tables, cache):
+    data = described(tables)
+    data, _ = encode_items(data.with_item_vectors("sound", np.arange(60), np.eye(60)), cache=cache)
+    away = {"encoder": "endpoint", "base_url": "http://127.0.0.1:9/v1", "model": "m", "retries": 0}
+    encoded, report = encode_items(data, {"plot": away}, cache=cache)
+    assert report.encoded == {"plot": 0}
+    assert len(report.faults) == 60
+    assert "http://127.0.0.1:9/v1/embeddings gave no answer" in report.faults[0][2]
+    assert (encoded.content["plot"].dim, encoded.content["sound"].dim) == (0, 60)
+    assert encoded.content["sound"].known.all()
+    learned = ContentMap.learn(encoded.content, encoded.positives())
+    assert list(learned.content) == ["sound"]
+    # and where the server goes away after training, new items lack what it would have said
+    before = ContentMap.learn(data.content, data.positives())
+    new = {"sound": encoded.content["sound"].take(np.arange(3)),
+           "plot": encoded.content["plot"].take(np.arange(3))}  # fmt: skip
+    np.testing.assert_array_equal(before.lend(new), before.lend({"sound": new["sound"]}))
+    narrow = Block.of_vectors(np.ones((3, 59)))
+    with pytest.raises(DataError, match=r"vectors of 59 numbers, the others have 60"):
+        before.lend({"sound": narrow})
+
+
 def test_wrong_columns_and_encoders_are_named(tables, cache):
     data = described(tables)
     with pytest.raises(ConfigError, match=r"no item column 'plott'; there are: item, plot"):
@@ -167,3 +192,20 @@ def test_a_folder_of_this_machine_is_not_kept_in_a_model(tables, cache, tmp_path
     named = {"poster": {"encoder": "image", "root": str(tmp_path)}}
     encoded, _ = encode_items(data, named, cache=cache)
     assert encoded.item_encoders[0].config == {}
+
+
+def test_an_encoder_keeps_its_weights_between_two_calls(tables, cache, monkeypatch):
+    loaded = []
+    whole = SentenceEncoder._model.func
+    counted = cached_property(lambda self: loaded.append(1) or whole(self))
+    counted.__set_name__(SentenceEncoder, "_model")
+    monkeypatch.setattr(SentenceEncoder, "_model", counted)
+    named = {"plot": {"encoder": "text", "chunk_chars": 77}}
+    rows, items = tables
+    for number in range(3):
+        plots = [f"{plot} {number}" for plot in items["plot"]]
+        encode_items(Dataset.from_tables(rows, items | {"plot": plots}), named, cache=cache)
+    assert len(loaded) == 1
+    other = {"plot": {"encoder": "text", "chunk_chars": 78}}
+    encode_items(Dataset.from_tables(rows, items), other, cache=cache)
+    assert len(loaded) == 2

@@ -119,10 +119,14 @@ class ContentMap:
         empty = {n: b.take(np.zeros(0, np.int64)) for n, b in self.content.items()}
         rows = self._rows({n: empty[n].grown(content.get(n), n_new) for n in empty})
         weights = la.cho_solve(self._factor, rows.T, check_finite=False).T
-        out = np.empty((n_new, len(self.lenders)), np.float32)
-        for start in range(0, len(self.lenders), _AT_ONCE):
-            out[:, start : start + _AT_ONCE] = weights @ self._lending(start).T
-        return out
+        out, start = np.zeros((len(self.lenders), n_new), np.float32), 0
+        for name, (mean, weight) in self._scaling.items():
+            block = self.content[name]
+            own = np.ascontiguousarray(weights[:, start : start + block.dim].T) * np.float32(weight)
+            lent = (block.values @ own)[self.lenders] - mean @ own
+            out += np.where(block.known[self.lenders, None], lent, np.float32(0))
+            start += block.dim
+        return out.T
 
     def likeness(self, neighbours: int) -> sp.csr_array:
         """Return (items, items) inner products of content, of each item's nearest alone.
@@ -141,7 +145,15 @@ class ContentMap:
         row, column = found.coords
         return sp.csr_array((found.data, (self.lenders[row], self.lenders[column])), shape=(n, n))
 
-    def borrow(self, parts: Parts, new: IntArray, content: Content, *, neighbours: int) -> Parts:
+    def borrow(
+        self,
+        parts: Parts,
+        new: IntArray,
+        content: Content,
+        *,
+        neighbours: int,
+        appended: bool = False,
+    ) -> Parts:
         """Return the parts with the items `new` filled in from their content.
 
         Args:
@@ -149,15 +161,19 @@ class ContentMap:
             new: (new items,) their indices.
             content: of the new items.
             neighbours: weights kept of an item where a part is sparse.
+            appended: whether `Parts.grown` has just made room for them: then nobody else has the
+                dense arrays, which are written to, and the sparse ones hold nothing of them yet.
         """
-        return spread(parts, self.lend(content), self.lenders, new, neighbours=neighbours)
+        smoother = self.lend(content)
+        return spread(parts, smoother, self.lenders, new, neighbours=neighbours, appended=appended)
 
     def grown(self, content: Content, n_new: int) -> ContentMap:
         """Return the map for a catalogue with `n_new` further items, which lend nothing."""
         longer = {n: b.grown(content.get(n), n_new) for n, b in self.content.items()}
         grown = replace(self, content=longer)
-        if "_factor" in self.__dict__:  # the lenders are the same
-            grown.__dict__["_factor"] = self._factor
+        for name in ("_factor", "_scaling"):  # the lenders are the same
+            if name in self.__dict__:
+                grown.__dict__[name] = self.__dict__[name]
         return grown
 
     def changed(self, content: Content, items: IntArray) -> ContentMap:
@@ -250,7 +266,13 @@ class ContentMap:
 
 
 def spread(
-    parts: Parts, smoother: FloatArray, known: IntArray, new: IntArray, *, neighbours: int
+    parts: Parts,
+    smoother: FloatArray,
+    known: IntArray,
+    new: IntArray,
+    *,
+    neighbours: int,
+    appended: bool = False,
 ) -> Parts:
     """Return the parts with the items `new` lent to by the items `known`.
 
@@ -260,16 +282,18 @@ def spread(
         known: (known items,) indices.
         new: (new items,) indices.
         neighbours: weights kept of an item where a part is sparse.
+        appended: whether `Parts.grown` has just made room for them: then nobody else has the dense
+            arrays, which are written to, and the sparse ones hold nothing of them yet.
     """
-    one = partial(spread_by, smoother, known, new)
-    both = partial(_spread_both, smoother, known, new, neighbours)
+    one = partial(spread_by, smoother, known, new, in_place=appended)
+    both = partial(_spread_both, smoother, known, new, neighbours, appended=appended)
     encoder = parts.encoder
     if encoder is not None:
         n = len(parts.log_popularity)
-        halves = np.split(encoder.events, len(encoder.events) // n)
+        halves = [one(h) for h in np.split(encoder.events, len(encoder.events) // n)]
         encoder = replace(
             encoder,
-            events=np.concatenate([one(h) for h in halves]),
+            events=encoder.events if appended else np.concatenate(halves),
             items=one(encoder.items),
             bias=one(encoder.bias),
         )
@@ -283,17 +307,41 @@ def spread(
         encoder=encoder,
         log_popularity=one(parts.log_popularity),
         recency=parts.recency and replace(parts.recency, rise=one(parts.recency.rise)),
-        factors=tuple(f.extended(one(f.factors)) for f in parts.factors),
+        factors=tuple(f.extended(one(f.factors), new) for f in parts.factors),
         belief=replace(belief, mean=mean, covariance=both(belief.covariance), variance=variance),
         memories={name: both(m) for name, m in parts.memories.items()},
     )
 
 
-def spread_by(smoother: FloatArray, known: IntArray, new: IntArray, values: FloatArray) -> Any:  # noqa: ANN401
-    """Return (items, …) values with those of `new` lent by the known items, around their mean."""
-    mean = values[known].mean(axis=0)
-    out = values.copy()
-    out[new] = mean + smoother @ (values[known] - mean)
+def spread_by(
+    smoother: FloatArray,
+    known: IntArray,
+    new: IntArray,
+    values: FloatArray,
+    *,
+    in_place: bool = False,
+) -> FloatArray:
+    """Return (items, …) values with those of `new` lent by the known items, around their mean.
+
+    Args:
+        smoother: (new items, known items) what each lends.
+        known: (known items,) their indices.
+        new: (new items,) their indices.
+        values: of all items.
+        in_place: whether `values` may be written to.
+    """
+    # mean + N (values - mean), in one pass over the values
+    around = smoother + (1 - smoother.sum(axis=1, keepdims=True)) / np.float32(len(known))
+    lent = _over_all(around, known, len(values)) @ values
+    out = values if in_place else values.copy()
+    out[new] = lent
+    return out
+
+
+def _over_all(smoother: FloatArray, known: IntArray, n_items: int) -> FloatArray:
+    """Return (new items, items) weights that are 0 where an item lends nothing."""
+    out = np.zeros((len(smoother), n_items), np.float32)
+    out[:, known] = smoother
     return out
 
 
@@ -325,18 +373,38 @@ def _spread_both(
     new: IntArray,
     neighbours: int,
     matrix: FloatArray | sp.csr_array,
+    *,
+    appended: bool = False,
 ) -> Any:  # noqa: ANN401  (dense stays dense, sparse stays sparse)
     """Fill the rows and columns of `new` with N times those of the items that lend."""
+    weights = _over_all(smoother, known, matrix.shape[0])
     if isinstance(matrix, np.ndarray):
-        out = matrix.copy()
-        out[new] = smoother @ out[known]
-        out[:, new] = (smoother @ out[:, known].T).T
+        out = matrix if appended else matrix.copy()
+        out[new] = weights @ out
+        out[:, new] = out @ weights.T
         return out
-    old = np.setdiff1d(np.arange(matrix.shape[0]), new)
-    rows, columns = smoother @ matrix[known][:, old], (matrix[old][:, known] @ smoother.T)
-    corner = smoother @ (matrix[known][:, known] @ smoother.T)
-    top = sp.hstack([matrix[old][:, old], truncate(columns.T, neighbours).T])
-    bottom = truncate(np.concatenate([rows, corner], axis=1), neighbours)
-    order = np.argsort(np.concatenate([old, new]))
-    whole = sp.csr_array(sp.vstack([top, bottom]))
-    return sp.csr_array(whole[order][:, order])
+    rows, columns = weights @ matrix, matrix @ weights.T
+    rows[:, new] = weights @ columns
+    columns[new] = 0
+    bottom, right = truncate(rows, neighbours).tocoo(), truncate(columns.T, neighbours).tocoo()
+    (row, column), (item, other) = bottom.coords, right.coords
+    lent = sp.csr_array(
+        (
+            np.concatenate([bottom.data, right.data]),
+            (np.concatenate([new[row], other]), np.concatenate([column, new[item]])),
+        ),
+        shape=matrix.shape,
+    )
+    return sp.csr_array((matrix if appended else _without(matrix, new)) + lent)
+
+
+def _without(matrix: sp.csr_array, items: IntArray) -> sp.csr_array:
+    """Return the matrix without the rows and columns of some items."""
+    gone = np.zeros(matrix.shape[0], bool)
+    gone[items] = True
+    barred = gone[matrix.indices]
+    for item in items:
+        barred[matrix.indptr[item] : matrix.indptr[item + 1]] = True
+    ends = np.concatenate([[0], np.cumsum(~barred)])[matrix.indptr]
+    kept = (matrix.data[~barred], matrix.indices[~barred], ends)
+    return sp.csr_array(kept, shape=matrix.shape)

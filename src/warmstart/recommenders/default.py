@@ -41,6 +41,8 @@ from warmstart.recommenders.words import MOST_TOPICS
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
 
+_AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
+
 
 class DefaultConfig(Config):
     """Settings of the default method; one set serves every catalogue we have tried.
@@ -123,6 +125,7 @@ class Default:
     first_users: FirstUsers | None
     quality: list[dict[str, Any]]
     vectors: FloatArray
+    _centre: npt.NDArray[np.float32]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
@@ -271,11 +274,11 @@ class Default:
         if self.content is not None:
             if any(block.known.any() for block in content.values()):
                 new = np.arange(n_old, n_old + n_new)
-                grown.parts = self._borrowed(grown.parts, new, content)
+                grown.parts = self._borrowed(grown.parts, new, content, appended=True)
             grown.content = self.content.grown(content, n_new)
         if self.first_users is not None:
             grown.first_users = self.first_users.grown(n_new)
-        grown._prepare()
+        grown._prepare(self)
         return grown
 
     def with_content(self, content: Content, items: IntArray) -> Default:
@@ -314,7 +317,7 @@ class Default:
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
-        arrays["gate_weights"] = self.gates.weights
+        arrays |= {"gate_weights": self.gates.weights, "centre": self._centre}
         arrays |= {"trust_shots": self.trust.shots, "trust_weights": self.trust.weights}
         meta = {
             "config": self.config.model_dump(mode="json"),
@@ -350,7 +353,7 @@ class Default:
             state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
         )
         method.quality = state.meta["quality"]
-        method._prepare()
+        method._prepare(centre=arrays.get("centre"))
         return method
 
     def _copy(self) -> Default:
@@ -371,13 +374,22 @@ class Default:
         self._prepare()
         return self
 
-    def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
+    def _borrowed(
+        self, parts: Parts, new: IntArray, content: Content, *, appended: bool = False
+    ) -> Parts:
         assert self.content is not None
         kept = self.config.memory.neighbours
-        return self.content.borrow(parts, new, content, neighbours=kept)
+        return self.content.borrow(parts, new, content, neighbours=kept, appended=appended)
 
-    def _prepare(self) -> None:
-        """Lay out what scoring multiplies by, once."""
+    def _prepare(
+        self, before: Default | None = None, centre: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        """Lay out what scoring multiplies by, once.
+
+        Args:
+            before: a model of the first of these items; theirs is copied, which is much faster.
+            centre: (width,) what is subtracted; by default the mean of the catalogue.
+        """
         parts = self.parts
         bias = np.zeros_like(parts.log_popularity)
         columns = []
@@ -389,10 +401,21 @@ class Default:
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
         self._tempering = parts.tempering
-        columns.append((parts.belief.mean * self._tempering).T)
-        vectors = np.concatenate(columns, axis=1).T
-        # around the catalogue's mean: the same order, and an average item scores about 0
-        self.vectors = np.ascontiguousarray(vectors - vectors.mean(axis=1, keepdims=True))
+        closed = parts.belief.mean * self._tempering
+        width, n_old = sum(c.shape[1] for c in columns), 0
+        self.vectors = np.empty((width + len(closed), len(bias)), np.float32)
+        if before is not None:
+            centre, n_old = before._centre, before.vectors.shape[1]
+            self.vectors[:width, :n_old] = before.vectors[:width]
+        for start in range(n_old, len(bias), _AT_ONCE):
+            items = slice(start, start + _AT_ONCE)
+            self.vectors[:width, items] = np.concatenate([c[items] for c in columns], axis=1).T
+        self.vectors[width:] = closed  # always anew: a power's last bit depends on its neighbours
+        # around the mean of the catalogue, of later items of that before: the same order, and an
+        # average item scores about 0
+        self._centre = self.vectors.mean(axis=1) if centre is None else centre
+        self.vectors[:width, n_old:] -= self._centre[:width, None]
+        self.vectors[width:] -= self._centre[width:, None]
 
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""

@@ -6,9 +6,11 @@ remembers which encoder read which column, so that a new item is encoded in the 
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -196,7 +198,13 @@ def make_encoder(name: str, settings: Mapping[str, Any], root: str | Path | None
     if root is not None and "root" in kind.config_type.model_fields:
         values.setdefault("root", str(root))
     try:
-        encoder: Encoder = kind(kind.config_type.parse(values))
+        return _ready(kind, kind.config_type.parse(values).model_dump_json())
     except DataError as error:
         raise ConfigError(str(error)) from None
+
+
+@lru_cache(maxsize=4)
+def _ready(kind: Any, settings: str) -> Encoder:  # noqa: ANN401  (a class of encoders)
+    """Return an encoder that keeps its weights: loading them costs more than encoding one film."""
+    encoder: Encoder = kind(kind.config_type.parse(json.loads(settings)))
     return encoder

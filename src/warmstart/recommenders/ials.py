@@ -26,6 +26,7 @@ from warmstart.recommenders.popularity import (
 )
 
 _ROOM = 1 << 22  # floats that a batch of padded histories may take
+_ITEMS_AT_ONCE = 512
 
 
 class IALSConfig(Config):
@@ -142,15 +143,38 @@ class IALS:
         exact = self.factors.astype(np.float64)
         gram = exact.T @ exact + self.config.reg * np.eye(exact.shape[1])
         self._gram = gram.astype(np.float32)
-        self._spread = np.linalg.solve(gram, exact.T).T.astype(np.float32)
+        self._spread = self._solved(self.factors)
 
-    def extended(self, factors: FloatArray) -> IALS:
-        """Return a copy with other (items, factors) item vectors that folds in as this one does."""
+    def extended(self, factors: FloatArray, changed: IntArray | None = None) -> IALS:
+        """Return a copy with other (items, factors) item vectors that folds in as this one does.
+
+        Args:
+            factors: of all items; there may be more of them than before.
+            changed: indices of those that are not as before; None for all.
+        """
         copy = IALS(self.config)
         copy.factors, copy._gram = factors, self._gram
-        copy.counts = np.pad(self.counts, (0, len(factors) - len(self.counts)))
-        copy._spread = np.linalg.solve(self._gram, factors.T).T.astype(np.float32)
+        more = len(factors) - len(self.counts)
+        copy.counts = np.pad(self.counts, (0, more))
+        if changed is None:
+            copy._spread = self._solved(factors)
+        else:
+            copy._spread = np.pad(self._spread, [(0, more), (0, 0)])
+            copy._spread[changed] = self._solved(factors[changed])
         return copy
+
+    def _solved(self, factors: FloatArray) -> FloatArray:
+        """Return (items, factors) gram⁻¹ times the factors of some items.
+
+        Solved in blocks of one size, so that an item's row has the same bits in any company.
+        """
+        gram, out = self._gram.astype(np.float64), np.empty_like(factors)
+        for start in range(0, len(factors), _ITEMS_AT_ONCE):
+            some = factors[start : start + _ITEMS_AT_ONCE]
+            block = np.zeros((_ITEMS_AT_ONCE, factors.shape[1]))
+            block[: len(some)] = some
+            out[start : start + len(some)] = np.linalg.solve(gram, block.T).T[: len(some)]
+        return out
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return what `from_arrays` needs, by name."""

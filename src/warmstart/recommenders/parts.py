@@ -116,12 +116,13 @@ class Parts:
             return np.pad(a, pad, constant_values=value)
 
         n = len(self.log_popularity)
+        added = np.arange(n, n + n_new)
         encoder = self.encoder
         if encoder is not None:
             halves = [rows(h) for h in np.split(encoder.events, len(encoder.events) // n)]
             encoder = replace(
                 encoder,
-                events=np.concatenate(halves),
+                events=halves[0] if len(halves) == 1 else np.concatenate(halves),
                 items=rows(encoder.items),
                 bias=rows(encoder.bias, float(encoder.bias.min())),
             )
@@ -139,7 +140,7 @@ class Parts:
             recency=None
             if self.recency is None
             else replace(self.recency, rise=rows(self.recency.rise)),
-            factors=tuple(f.extended(rows(f.factors)) for f in self.factors),
+            factors=tuple(f.extended(rows(f.factors), added) for f in self.factors),
             belief=replace(
                 belief,
                 mean=rows(belief.mean, smallest),
