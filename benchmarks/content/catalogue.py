@@ -151,14 +151,14 @@ def _models(
     found: dict[str, Any] = {}
     for name in KNOWS_NO_CONTENT:
         found[name] = Recommender(name, seed=seed).fit(train, progress=False).method
-    plain = Default(config).fit(bare(train), seed=seed)
+    plain = Default(config).fit(bare(train), seed=seed, keep_folds=True)
     likes = train.positives()
     unmet = np.flatnonzero(np.bincount(likes.indices, minlength=train.n_items) == 0)
     genres = ContentMap.learn({"genres": content["genres"]}, likes, seed=seed)
     assert genres is not None
     found["warmstart, no content"] = plain
     found["warmstart, genres"] = plain.borrowing(
-        genres, unmet, {"genres": content["genres"].take(unmet)}
+        genres, unmet, {"genres": content["genres"].take(unmet)}, likes
     )
     found["warmstart, all content"] = Default(config).fit(train, seed=seed)
     return found

@@ -184,7 +184,7 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
             some = {c: content[c] for c in wanted}
             judge(name, ridge(some, likes, train, cold, seed))
         start = time.perf_counter()
-        plain = Default(config.model).fit(bare(split.train), seed=seed)
+        plain = Default(config.model).fit(bare(split.train), seed=seed, keep_folds=True)
         seconds.append(round(time.perf_counter() - start, 1))
         for name, wanted in CHOICES.items():
             some = {c: content[c] for c in wanted}
@@ -195,7 +195,7 @@ def run(folder: Path, config: ColdItems, now: datetime) -> dict[str, Any]:
             own = {c: block.take(unmet) for c, block in some.items()}
             judge(
                 f"warmstart, {name}",
-                plain.borrowing(mapped, unmet, own).score(tasks.support)[:, cold],
+                plain.borrowing(mapped, unmet, own, train).score(tasks.support)[:, cold],
             )
     return _record(judged, chosen, seconds, config, data, now) | {
         "commit": code,

@@ -115,7 +115,7 @@ def run(folder: Path, config: TikTok, now: datetime) -> dict[str, Any]:
             some = {c: content[c] for c in wanted}
             judge(f"ridge per user, {name}", ridge(some, likes, train, cold, seed))
         start = time.perf_counter()
-        plain = Default(config.model).fit(bare(split.train), seed=seed)
+        plain = Default(config.model).fit(bare(split.train), seed=seed, keep_folds=True)
         seconds.append(round(time.perf_counter() - start, 1))
         judge("warmstart, no content", plain.score(tasks.support)[:, cold])
         unmet = np.flatnonzero(np.bincount(train.indices, minlength=data.n_items) == 0)
@@ -125,7 +125,7 @@ def run(folder: Path, config: TikTok, now: datetime) -> dict[str, Any]:
             assert mapped is not None
             chosen.setdefault(name, []).append(mapped.about())
             own = {c: block.take(unmet) for c, block in some.items()}
-            placed = plain.borrowing(mapped, unmet, own)
+            placed = plain.borrowing(mapped, unmet, own, train)
             judge(f"warmstart, {name}", placed.score(tasks.support)[:, cold])
     return {
         "experiment": "tiktok",

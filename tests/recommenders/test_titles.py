@@ -85,3 +85,18 @@ def test_without_titles_ids_are_all_there_is():
     assert titles.title(0) == "tt01"
     with pytest.raises(UnknownItemError):
         titles.find("tt03")
+
+
+def test_a_longer_catalogue_finds_what_one_built_anew_finds(titles):
+    more = [*CATALOGUE, "Psycho (2030)", None, "Alien (1979)", "Matrix, The (2031)"]
+    ids = Ids(list(range(100, 100 + len(more))))
+    assert titles.find("alien") == 1
+    before = [{key: list(where) for key, where in level.items()} for level in titles._levels]
+    longer, anew = titles.longer(ids, more), Titles(ids, more)
+    assert [dict(level) for level in longer._levels] == [dict(level) for level in anew._levels]
+    assert list(titles._levels) == before  # the shorter one is left alone
+    assert titles.find("alien") == 1
+    assert longer.find("Matrix (2031)") == anew.find("Matrix (2031)") == len(more) - 1
+    assert longer.find("Psycho (2030)") == len(CATALOGUE)
+    with pytest.raises(UnknownItemError, match="fits several"):
+        longer.find("alien")

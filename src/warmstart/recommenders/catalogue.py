@@ -68,10 +68,7 @@ class Catalogue:
     @cached_property
     def titles(self) -> Titles:
         """Finds items by id or title."""
-        if self.table is None or self.schema.title is None:
-            return Titles(self.items)
-        column = self.table[self.schema.title].cast(pa.large_string())
-        return Titles(self.items, column.to_pylist())
+        return Titles(self.items, self._listed_titles())
 
     @property
     def user_columns(self) -> list[str]:
@@ -170,7 +167,7 @@ class Catalogue:
         if ours.type != theirs.type:
             ours, theirs = ours.cast(pa.large_string()), theirs.cast(pa.large_string())
         removed = self.removed
-        return replace(
+        longer = replace(
             self,
             items=Ids(pa.concat_arrays([ours, theirs])),
             table=self._longer(items, table),
@@ -178,6 +175,16 @@ class Catalogue:
             n_new=self.n_new + len(items),
             removed=None if removed is None else np.pad(removed, (0, len(items))),
         )
+        if "titles" in self.__dict__:  # spelling out a whole catalogue takes seconds
+            spelled = self.titles.longer(longer.items, longer._listed_titles())
+            longer.__dict__["titles"] = spelled
+        return longer
+
+    def _listed_titles(self) -> list[str | None] | None:
+        if self.table is None or self.schema.title is None:
+            return None
+        titles: list[str | None] = self.table[self.schema.title].cast(pa.large_string()).to_pylist()
+        return titles
 
     def _longer(self, items: Ids, new: pa.Table | None) -> pa.Table | None:
         if self.table is None:

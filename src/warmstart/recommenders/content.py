@@ -36,6 +36,7 @@ _WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 1_500, 0.2
 _FEWEST = 20  # items; fewer cannot teach anything
 _AT_ONCE = 4_096
+_LENT = 2_000  # weights that are kept of a new item; fewer cost much of its quality
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,10 @@ class ContentMap:
                 grown.__dict__[name] = self.__dict__[name]
         return grown
 
+    def without(self, items: IntArray) -> ContentMap:
+        """Return the map in which some items lend nothing."""
+        return replace(self, lenders=np.setdiff1d(self.lenders, items))
+
     def changed(self, content: Content, items: IntArray) -> ContentMap:
         """Return the map with other content of some items; blocks that are not there stay."""
         blocks = {
@@ -310,6 +315,7 @@ def spread(
         factors=tuple(f.extended(one(f.factors), new) for f in parts.factors),
         belief=replace(belief, mean=mean, covariance=both(belief.covariance), variance=variance),
         memories={name: both(m) for name, m in parts.memories.items()},
+        lent=_lending_to(smoother, known, new, parts.lent),
     )
 
 
@@ -396,6 +402,16 @@ def _spread_both(
         shape=matrix.shape,
     )
     return sp.csr_array((matrix if appended else _without(matrix, new)) + lent)
+
+
+def _lending_to(
+    smoother: FloatArray, known: IntArray, new: IntArray, before: sp.csr_array
+) -> sp.csr_array:
+    """Return (items, items) weights from what is liked to new items, with those of `new` as N."""
+    columns = truncate(smoother, min(_LENT, smoother.shape[1])).tocoo()
+    item, lender = columns.coords
+    lent = sp.csr_array((columns.data, (known[lender], new[item])), shape=before.shape)
+    return sp.csr_array(_without(before, new) + lent) if before.nnz else lent
 
 
 def _without(matrix: sp.csr_array, items: IntArray) -> sp.csr_array:

@@ -13,8 +13,9 @@ however strong it was: which films somebody chose to rate highly says more than 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -33,6 +34,7 @@ from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.ials import IALSConfig
+from warmstart.recommenders.lent import learn_lent_gates
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
@@ -112,6 +114,7 @@ class Default:
         trust: how much taste counts beside what the user asks for in words.
         content: how items without interactions borrow from the others, or None.
         first_users: how the first users of such an item are heard, or None.
+        lent_gates: how much a user's likes lend to such items directly, or None.
         quality: nDCG@10 on held-out training users, by number of shots.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -123,12 +126,14 @@ class Default:
     trust: Gates
     content: ContentMap | None
     first_users: FirstUsers | None
+    lent_gates: Gates | None
     quality: list[dict[str, Any]]
     vectors: FloatArray
     _centre: npt.NDArray[np.float32]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
+        self.held: Sequence[tuple[Parts, IntArray]] = ()
 
     def fit(
         self,
@@ -137,6 +142,7 @@ class Default:
         seed: int = 0,
         progress: Progress | None = None,
         checkpoint: Path | None = None,
+        keep_folds: bool = False,
     ) -> Self:
         """Meta-train on a `warmstart.data.Dataset`.
 
@@ -146,6 +152,7 @@ class Default:
             progress: told how far training has come.
             checkpoint: folder to keep the encoders' training in; if it holds a training of the
                 same data, settings and seed, that is continued.
+            keep_folds: whether to keep the parts of every fold, for `borrowing`.
 
         Raises:
             ConfigError: `checkpoint` holds another training.
@@ -174,8 +181,10 @@ class Default:
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
-        self.trust = trained.trust
+        self.trust, self.held = trained.trust, trained.held if keep_folds else ()
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
+        self.first_users = None
+        self.lent_gates = self._learned_lent_gates(likes, trained.held, seed)
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
@@ -183,16 +192,20 @@ class Default:
         self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
         return self
 
-    def borrowing(self, content: ContentMap, items: IntArray, own: Content) -> Default:
+    def borrowing(
+        self, content: ContentMap, items: IntArray, own: Content, likes: sp.csr_array
+    ) -> Default:
         """Return a model in which some items are placed by another map of their content.
 
         Args:
             content: the map.
             items: (items,) which; their own likes are no longer heard.
             own: their content.
+            likes: (users, items) what the model was trained on, with `keep_folds`.
         """
         other = self._copy()
         other.content, other.first_users = content, None
+        other.lent_gates = other._learned_lent_gates(likes, self.held, 0)
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
         return other
@@ -318,6 +331,8 @@ class Default:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
         arrays |= {"gate_weights": self.gates.weights, "centre": self._centre}
+        if self.lent_gates is not None:
+            arrays |= {"lent_shots": self.lent_gates.shots, "lent_weights": self.lent_gates.weights}
         arrays |= {"trust_shots": self.trust.shots, "trust_weights": self.trust.weights}
         meta = {
             "config": self.config.model_dump(mode="json"),
@@ -345,6 +360,9 @@ class Default:
             dislike=config.memory_dislike,
         )
         method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
+        method.lent_gates = None
+        if "lent_shots" in arrays:
+            method.lent_gates = Gates(arrays["lent_shots"], arrays["lent_weights"])
         method.trust = UNLEARNED
         if "trust_shots" in arrays:  # models saved before wishes were heard have none
             method.trust = Gates(arrays["trust_shots"], arrays["trust_weights"])
@@ -360,9 +378,24 @@ class Default:
         """Return a model with the same parts, to change some."""
         other = Default(self.config)
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
-        other.trust = self.trust
+        other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
         return other
+
+    def _learned_lent_gates(
+        self, likes: sp.csr_array, held: Sequence[tuple[Parts, IntArray]], seed: int
+    ) -> Gates | None:
+        if self.content is None or not held:
+            return None
+        from warmstart.recommenders.training import combined
+
+        kept, gates = self.config.memory.neighbours, self.gates
+
+        def placed(parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray) -> Any:  # noqa: ANN401
+            return partial(combined, spread(parts, smoother, lenders, cold, neighbours=kept), gates)
+
+        models = [(partial(placed, parts), users) for parts, users in held]
+        return learn_lent_gates(self.content, likes, models, seed=seed)
 
     def _placed(self, unmet: IntArray) -> Default:
         """Place unmet items by what is known of them now, in this very model, and return it."""
@@ -443,6 +476,11 @@ class Default:
             if gate[:, column].any():
                 weights = (said.data * gate[rows, column], said.indices, said.indptr)
                 out += weighted_rows(sp.csr_array(weights, shape=said.shape), memory)
+        if self.lent_gates is not None and parts.lent.nnz:
+            # what is remembered is divided by the root of the shots, what lends is not
+            weight = self.lent_gates.at(histories.shots)[:, 0] * np.sqrt(histories.shots)
+            weights = (said.data * weight[rows].astype(np.float32), said.indices, said.indptr)
+            out += weighted_rows(sp.csr_array(weights, shape=said.shape), parts.lent)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:

@@ -48,6 +48,7 @@ class Parts:
         memories: item–item weights by name.
         scales: (parts,) divides each part's scores, so that one grid of weights serves all.
         dislike: weight of a dislike in the memories, against 1 for a like.
+        lent: (items, items) how much a like of one item lends to another without interactions.
     """
 
     encoder: QueryEncoder | None
@@ -60,6 +61,7 @@ class Parts:
     memories: dict[str, sp.csr_array]
     scales: FloatArray
     dislike: float
+    lent: sp.csr_array
 
     @property
     def names(self) -> list[str]:
@@ -148,6 +150,7 @@ class Parts:
                 variance=rows(belief.variance, smallest),
             ),
             memories={name: _resized(m, n + n_new) for name, m in self.memories.items()},
+            lent=_resized(self.lent, n + n_new),
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -159,6 +162,7 @@ class Parts:
             "belief.effective_users": np.array([self.belief.effective_users]),
             "scales": self.scales,
             **matrix_arrays("belief.covariance", self.belief.covariance),
+            **matrix_arrays("lent", self.lent),
         }
         if self.recency is not None:
             out["recency.rise"] = self.recency.rise
@@ -206,6 +210,7 @@ class Parts:
             {name: matrix_from(arrays, f"memory.{i}", n) for i, name in enumerate(memories)},
             arrays["scales"],
             dislike,
+            matrix_from(arrays, "lent", n) if "lent.data" in arrays else empty(n),
         )
 
 
@@ -233,6 +238,11 @@ def weighted_rows(weights: sp.csr_array, matrix: FloatArray | sp.csr_array) -> F
         (data, rows.indices, rows.indptr[weights.indptr]), shape=shape
     ).toarray()
     return dense
+
+
+def empty(n_items: int) -> sp.csr_array:
+    """Return an (items, items) matrix of which nothing is known."""
+    return sp.csr_array((n_items, n_items), dtype=np.float32)
 
 
 def matrix_arrays(name: str, matrix: FloatArray | sp.csr_array) -> dict[str, npt.NDArray[Any]]:

@@ -68,6 +68,21 @@ class Titles:
         self.ids = ids
         self.titles = titles
 
+    def longer(self, ids: Ids, titles: Sequence[str | None] | None) -> Titles:
+        """Return the same for a catalogue with more items at its end; only these are spelled out.
+
+        Args:
+            ids: of all items.
+            titles: (items,) in the same order, or None.
+        """
+        more, n = Titles(ids, titles), len(self.ids)
+        if "_levels" in self.__dict__ and titles is not None:
+            levels: tuple[dict[str, list[int]], ...] = tuple(dict(level) for level in self._levels)
+            for level, key, index in _spelled_out(titles[n:], n):
+                levels[level][key] = [*levels[level].get(key, ()), index]  # the lists are shared
+            more.__dict__["_levels"] = levels
+        return more
+
     def find(self, query: object) -> int:
         """Return the dense index of the item that `query` names.
 
@@ -149,16 +164,22 @@ class Titles:
     @cached_property
     def _levels(self) -> tuple[dict[str, list[int]], ...]:
         levels: tuple[dict[str, list[int]], ...] = ({}, {}, {}, {})
-        for index, title in enumerate(self.titles or ()):
-            for level, keys in enumerate(_forms(title or "")):
-                for key in keys:
-                    levels[level].setdefault(key, []).append(index)
+        for level, key, index in _spelled_out(self.titles or (), 0):
+            levels[level].setdefault(key, []).append(index)
         return levels
 
     @cached_property
     def _fuzzy(self) -> tuple[list[str], list[int]]:
         pairs = [(key, index) for key, owners in self._levels[3].items() for index in owners]
         return [key for key, _ in pairs], [index for _, index in pairs]
+
+
+def _spelled_out(titles: Sequence[str | None], first: int) -> Iterator[tuple[int, str, int]]:
+    """Yield level, spelling and index of titles whose first has the index `first`."""
+    for index, title in enumerate(titles, first):
+        for level, keys in enumerate(_forms(title or "")):
+            for key in keys:
+                yield level, key, index
 
 
 def _forms(title: str) -> tuple[set[str], ...]:

@@ -28,7 +28,7 @@ from warmstart.recommenders.exams import Exam, draw_exams, mean_ndcg
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
-from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, FIRST_FACTORS, Parts
+from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, FIRST_FACTORS, Parts, empty
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency, learn_recency
@@ -56,12 +56,14 @@ class Trained:
         gates: their weights at each number of shots.
         quality: nDCG@10 on out-of-fold training users by number of shots: gates, then each part.
         trust: how much taste counts beside a wish.
+        held: parts of each fold, and users whom they have not seen.
     """
 
     parts: Parts
     gates: Gates
     quality: list[dict[str, Any]]
     trust: Gates = UNLEARNED
+    held: Sequence[tuple[Parts, IntArray]] = ()
 
 
 def meta_train_default(
@@ -138,9 +140,10 @@ def meta_train_default(
         ]
         parts = replace(parts, recency=dated.recency(parts.log_popularity, share))
     gates, quality, scales = _fit_gates(held, likes, features, dated, config, seed=seed)
-    tastes = [(partial(_combined, replace(p, scales=scales), gates), who) for p, who in held]
+    held = [(replace(p, scales=scales), who) for p, who in held]
+    tastes = [(partial(combined, p, gates), who) for p, who in held]
     trust = learn_trust(tastes, topics, asked_for, likes, features, seed=seed)
-    return Trained(replace(parts, scales=scales), gates, quality, trust)
+    return Trained(replace(parts, scales=scales), gates, quality, trust, held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +282,7 @@ def _closed_parts(
         memories=memories,
         scales=np.ones(FIRST_CLOSED + len(config.powers) + len(memories), np.float32),
         dislike=config.memory_dislike,
+        lent=empty(n_items),
     )
 
 
@@ -417,11 +421,13 @@ def _fit_gates(
     return Gates(np.array(knots, np.float32), np.stack(weights)), quality, scales
 
 
-def _combined(parts: Parts, gates: Gates, histories: Histories) -> FloatArray:
+def combined(parts: Parts, gates: Gates, histories: Histories) -> FloatArray:
     """Return (users, items) scores of the parts under the gates."""
     out = np.zeros((len(histories), len(parts.log_popularity)), np.float32)
-    for weight, scores in zip(gates.at(histories.shots).T, parts.scores(histories), strict=True):
-        out += weight[:, None] * scores
+    for block in _blocks(len(histories), out.shape[1]):
+        some = histories.take(block)
+        for weight, scores in zip(gates.at(some.shots).T, parts.scores(some), strict=True):
+            out[block] += weight[:, None] * scores
     return out
 
 
