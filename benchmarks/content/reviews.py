@@ -165,7 +165,7 @@ def _heard(content: Dataset, writers: Writers, split: Split, support: Histories)
 def _chosen(
     inner: Split, reviews: Reviews, writers: Writers, config: ReviewsConfig, seed: int
 ) -> dict[str, float]:
-    """Return, for each number of shots, the weight of the words that is best on validation users."""
+    """Return the best weight of the words at each number of shots, on validation users."""
     content = encode_reviews(inner.train, reviews).data
     model = Default(config.model).fit(content, seed=seed)
     found = {}

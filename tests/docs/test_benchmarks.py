@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from benchmarks import tables
+from benchmarks.content import warm_up
 from benchmarks.dislikes.__main__ import DislikesConfig, dislikes_of, run, side_by_side
 from benchmarks.speed import measure, models
 from benchmarks.speed.measure import SpeedConfig, line
@@ -87,3 +89,28 @@ def test_the_table_of_speed_tells_ratio_and_promise(tmp_path, monkeypatch):
         "| 10,000 new users of 10 likes, 3,706 items | 2 | 1,500.0 ms | 1,000.0 ms | 1.50 | ≤ 2 |"
         in table
     )
+
+
+def test_the_first_users_of_a_film_are_drawn_once_and_heard_in_order():
+    rng = np.random.default_rng(0)
+    likes = sp.csr_array((rng.random((50, 8)) < 0.3).astype(np.float32))
+    place = warm_up.order_of(likes, np.random.default_rng(1)).toarray()
+    for film in range(8):
+        fans = np.flatnonzero(likes.toarray()[:, film])
+        assert sorted(place[fans, film]) == list(range(1, len(fans) + 1))
+    assert ((place > 0) == (likes.toarray() > 0)).all()
+
+
+def test_item_knn_hears_the_first_users_alone():
+    rng = np.random.default_rng(0)
+    shown, known = ((rng.random((n, 12)) < 0.3).astype(np.float32) for n in (5, 40))
+    first = (rng.random((40, 3)) < 0.1).astype(np.float32)
+    found = warm_up.neighbours(*map(sp.csr_array, (shown, known, first)), 2.0)
+    for user in range(5):
+        for film in range(3):
+            wanted = sum(
+                known[:, j] @ first[:, film]
+                / (np.sqrt(first[:, film].sum() * known[:, j].sum()) + 2.0)
+                for j in np.flatnonzero(shown[user])
+            )  # fmt: skip
+            assert found[user, film] == pytest.approx(wanted, rel=1e-4)

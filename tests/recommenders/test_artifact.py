@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy as st
 
 import warmstart as ws
-from warmstart.core.errors import ArtifactError
+from warmstart.core.errors import ArtifactError, ConfigError
 from warmstart.core.registry import names
 from warmstart.recommenders import artifact
 
@@ -262,6 +262,22 @@ def test_a_whole_mask_is_believed(copy):
     assert ws.load(copy).catalogue.removed.sum() == 2
 
 
+def heard_elsewhere(folder):
+    arrays = st.load((folder / "model.safetensors").read_bytes())
+    arrays["first_users.lenders"][-1] = 10**6
+    reseal_tensors(folder, arrays)
+
+
+def test_a_model_from_before_first_users_serves_and_says_what_it_lacks(copy):
+    arrays = st.load((copy / "model.safetensors").read_bytes())
+    reseal_tensors(copy, {n: a for n, a in arrays.items() if not n.startswith("first_users.")})
+    rewrite(copy, lambda v: v["state"].pop("first_users"))
+    model = ws.load(copy).add_items({"item": [901], "genres": ["Drama"]})
+    assert len(model.recommend([3])) == 10
+    with pytest.raises(ConfigError, match="older warmstart"):
+        model.warm_up_items({"user": [1, 1], "item": [901, 3]})
+
+
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
@@ -284,6 +300,7 @@ def test_a_whole_mask_is_believed(copy):
         (not_finite, "holds NaN or infinity"),
         (points_nowhere, "does not fit its method"),
         (wrong_shape, "does not fit its method"),
+        (heard_elsewhere, "the first users are not those of 120 items"),
     ],
 )
 def test_a_damaged_or_hostile_model_is_refused_and_runs_nothing(copy, damage, says):

@@ -35,7 +35,7 @@ from warmstart.recommenders.content import ContentMap
 _NAME = "warmstart:first users"
 _WEIGHTS, _TAUS, _ASKED = (0.25, 0.5, 1.0), (2.0, 5.0, 10.0, 20.0, 40.0), (1, 5, 20)
 _PENALTY = 30.0  # where there is no content to choose one with
-_INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 500, 0.2
+_INNER_ITEMS, _INNER_USERS, _INNER_SPEAKERS, _INNER_COLD = 2_500, 500, 20_000, 0.2
 _DIM = 128
 _FEWEST = 20  # items; fewer cannot teach anything
 _AT_ONCE = 65_536
@@ -103,7 +103,7 @@ class FirstUsers:
         known = sp.csr_array(likes[:, self.lenders])
         asked = sp.csr_array(likes[:, items])
         vectors[items], n[items] = _means(asked, known, self.embedding)
-        return replace(self, vectors=vectors, n=n)
+        return self._with(vectors, n)
 
     def lend(self, items: IntArray, content: ContentMap | None) -> FloatArray:
         """Return (items, lenders) weights N of items that do not lend.
@@ -126,8 +126,7 @@ class FirstUsers:
 
     def grown(self, n_new: int) -> Self:
         """Return the same for a catalogue with `n_new` further items, unheard."""
-        vectors = np.pad(self.vectors, [(0, n_new), (0, 0)])
-        return replace(self, vectors=vectors, n=np.pad(self.n, (0, n_new)))
+        return self._with(np.pad(self.vectors, [(0, n_new), (0, 0)]), np.pad(self.n, (0, n_new)))
 
     def about(self) -> dict[str, Any]:
         """Return what the arrays do not say, as plain values."""
@@ -166,7 +165,20 @@ class FirstUsers:
         return cls(lenders, embedding, vectors, n, weight, tau, about["quality"])
 
     def _beside(self, content: ContentMap | None) -> ContentMap:
-        """Return the map of the content and, beside it, of the users."""
+        """Return the map of the content and, beside it, of the users; kept for the same content."""
+        kept = self.__dict__.get("_joint")
+        if kept is not None and kept[0] is content:
+            return kept[1]  # type: ignore[no-any-return]
+        self.__dict__["_joint"] = content, self._joined(content)
+        return self._beside(content)
+
+    def _with(self, vectors: FloatArray, n: npt.NDArray[np.int64]) -> Self:
+        """Return the same with other vectors for items that do not lend."""
+        other = replace(self, vectors=vectors, n=n)
+        other.__dict__["_joint"] = self.__dict__.get("_joint")  # the lenders are the same
+        return other
+
+    def _joined(self, content: ContentMap | None) -> ContentMap:
         if content is None:
             content = ContentMap({}, self.lenders, {}, _PENALTY, 0.0)
         block = Block(self.vectors, self.n > 0)
@@ -292,10 +304,10 @@ class _Inner:
         shown, asked = (np.diff(sp.csr_array(likes[:, i]).indptr) > 0 for i in (warm, cold))
         both = rng.permutation(np.flatnonzero(shown & asked))
         judged = np.sort(both[: min(_INNER_USERS, len(both) // 2)])
-        others = np.setdiff1d(np.flatnonzero(shown), judged)
+        others = rng.permutation(np.setdiff1d(np.flatnonzero(shown), judged))[:_INNER_SPEAKERS]
         if not len(judged) or not len(others) or not len(warm):
             return None
-        speakers = sp.csr_array(likes[others])
+        speakers = sp.csr_array(likes[np.sort(others)])
         rank = sp.csc_array(speakers[:, cold])
         for start, stop in zip(rank.indptr[:-1], rank.indptr[1:], strict=True):
             rank.data[start:stop] = 1 + rng.permutation(stop - start)
