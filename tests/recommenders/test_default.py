@@ -52,6 +52,7 @@ def one(items, values=None, features=None):
 
 
 def test_the_score_is_the_gated_sum_of_the_parts(method, split):
+    method = without_lent(method)
     users = likes_as_ones(split.tasks.support)
     for k in (0, 1, 2, 5, 8):
         shown = users.first(k)
@@ -60,6 +61,25 @@ def test_the_score_is_the_gated_sum_of_the_parts(method, split):
         found = method.score(shown)
         shift = (expected - found).mean(axis=1, keepdims=True)  # the scale of a list is its own
         np.testing.assert_allclose(found + shift, expected, atol=2e-4 * np.ptp(expected))
+
+
+def without_lent(method):
+    bare = method._copy()
+    bare.lent_gates = None
+    bare._prepare()
+    return bare
+
+
+def test_likes_lend_to_unmet_items_and_to_no_others(method, split):
+    shown = likes_as_ones(split.tasks.support)
+    unmet = likes_per_item(split.train.positives()) == 0
+    assert method.lent_gates is not None
+    before, found = without_lent(method).score(shown), method.score(shown)
+    np.testing.assert_allclose(found[:, ~unmet], before[:, ~unmet], atol=1e-4)
+    lent = (shown.matrix(120) @ method.parts.lent).toarray()[:, unmet]
+    weight, shrink, middle = method.lent_gates.at(shown.shots).T[:, :, None]
+    expected = middle + shrink * (before[:, unmet] - middle + weight * lent)
+    np.testing.assert_allclose(found[:, unmet], expected, atol=1e-3 * np.ptp(expected))
 
 
 def test_an_average_item_scores_nothing_and_a_recommended_one_more(method, split):

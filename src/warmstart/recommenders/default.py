@@ -13,7 +13,7 @@ however strong it was: which films somebody chose to rate highly says more than 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.ials import IALSConfig
-from warmstart.recommenders.lent import learn_lent_gates
+from warmstart.recommenders.lent import learn_lent_gates, with_lent
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
@@ -380,6 +380,7 @@ class Default:
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
+        other._centre = self._centre
         return other
 
     def _learned_lent_gates(
@@ -387,12 +388,15 @@ class Default:
     ) -> Gates | None:
         if self.content is None or not held:
             return None
-        from warmstart.recommenders.training import combined
 
-        kept, gates = self.config.memory.neighbours, self.gates
-
-        def placed(parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray) -> Any:  # noqa: ANN401
-            return partial(combined, spread(parts, smoother, lenders, cold, neighbours=kept), gates)
+        def placed(
+            parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray
+        ) -> Callable[[Histories], FloatArray]:
+            other, kept = Default(self.config), self.config.memory.neighbours
+            other.gates, other.lent_gates = self.gates, None
+            other.parts = spread(parts, smoother, lenders, cold, neighbours=kept)
+            other._prepare()
+            return other.score
 
         models = [(partial(placed, parts), users) for parts, users in held]
         return learn_lent_gates(self.content, likes, models, seed=seed)
@@ -404,7 +408,7 @@ class Default:
             assert lender is not None
             smoother = lent(unmet, self.content, self.first_users)
             self.parts = spread(self.parts, smoother, lender.lenders, unmet, neighbours=kept)
-        self._prepare()
+        self._prepare(centre=self._centre)
         return self
 
     def _borrowed(
@@ -433,6 +437,8 @@ class Default:
         columns += [factors.factors for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
+        self._unmet = np.unique(parts.lent.indices)
+        self._lent = sp.csr_array(parts.lent[:, self._unmet])
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
@@ -477,10 +483,12 @@ class Default:
                 weights = (said.data * gate[rows, column], said.indices, said.indptr)
                 out += weighted_rows(sp.csr_array(weights, shape=said.shape), memory)
         if self.lent_gates is not None and parts.lent.nnz:
+            root = np.sqrt(histories.shots).astype(np.float32)
             # what is remembered is divided by the root of the shots, what lends is not
-            weight = self.lent_gates.at(histories.shots)[:, 0] * np.sqrt(histories.shots)
-            weights = (said.data * weight[rows].astype(np.float32), said.indices, said.indptr)
-            out += weighted_rows(sp.csr_array(weights, shape=said.shape), parts.lent)
+            whole = (said.data * root[rows], said.indices, said.indptr)
+            lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
+            gate = self.lent_gates.at(histories.shots)
+            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:

@@ -3,9 +3,12 @@
 The parts of the model see a new item through what the known items lend it: vectors, popularity,
 covariances. The matrix N that lends can also be asked straight away how much of a user's likes it
 lends to an item, which is a ridge regression from content to that user's likes. It knows nothing of
-other users, so it is weak at a few shots and strong for who has shown many, or where the parts have
+other users, so it is weak at a few shots, and strong for who has shown many or where the parts have
 little to go on. How much it counts at each number of shots is chosen on items that are made cold
-and users that the parts have not seen.
+and users whom the parts have not seen.
+
+It says which new item is the best of them, not how new items stand among the known ones: the sum is
+brought back to the mean and the spread that the scores of items made cold had without it.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ def learn_lent_gates(
     *,
     seed: int,
 ) -> Gates | None:
-    """Return how much what is lent directly counts at each number of shots; None where not at all.
+    """Return w, c and m of `with_lent` at a few numbers of shots; None where w is 0 everywhere.
 
     Args:
         content: what lends, and how.
@@ -72,11 +75,26 @@ def learn_lent_gates(
         best = int(np.argmax([m.mean() for m in marks]))
         gain = marks[best] - marks[0]
         sure = gain.mean() > gain.std() / np.sqrt(len(gain))
+        weight = _GRID[best] * unit if sure else 0.0
         knots.append(k)
-        weights.append([_GRID[best] * unit if sure else 0.0])
+        weights.append([weight, *_back(np.concatenate(ours), np.concatenate(lent), weight)])
     if not any(w[0] for w in weights):
         return None
+    knots, weights = [0, *knots], [[0.0, 1.0, 0.0], *weights]  # without likes nothing is lent
     return Gates(np.array(knots, np.float32), np.array(weights, np.float32))
+
+
+def with_lent(scores: FloatArray, lent: FloatArray, gates: FloatArray) -> FloatArray:
+    """Return (users, new items) scores m + c · (scores - m + w · lent).
+
+    Args:
+        scores: by the parts.
+        lent: what the users' likes lend.
+        gates: (users, 3) w, c and m of each user.
+    """
+    weight, shrink, middle = gates.T[:, :, None]
+    out: FloatArray = middle + shrink * (scores - middle + weight * lent)
+    return out
 
 
 def _tried(
@@ -88,6 +106,12 @@ def _tried(
     unit = float(np.median(ours.std(axis=1))) / max(float(np.median(lent.std(axis=1))), 1e-12)
     wanted = sp.csr_array(relevant)
     return [_marks(ours + np.float32(w * unit) * lent, wanted) for w in _GRID], unit
+
+
+def _back(ours: FloatArray, lent: FloatArray, weight: float) -> tuple[float, float]:
+    """Return what brings the spread back, and the mean."""
+    spread = ours.std(axis=1) / np.maximum((ours + np.float32(weight) * lent).std(axis=1), 1e-12)
+    return float(np.median(spread)), float(np.median(ours.mean(axis=1)))
 
 
 def _first(shown: sp.csr_array, lenders: IntArray, k: int, rng: np.random.Generator) -> Histories:
