@@ -13,7 +13,7 @@ from warmstart.meta.belief import Belief, learn_belief
 from warmstart.recommenders.default import Default, DefaultConfig
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
-from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, Parts
+from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, Parts, empty
 from warmstart.recommenders.query import QueryEncoder
 from warmstart.recommenders.recency import Recency
 
@@ -94,6 +94,7 @@ def _opened(
         memories=memories,
         scales=np.ones(n_parts, np.float32),
         dislike=config.memory_dislike,
+        lent=empty(n_items),
     )
     knots = np.array(config.gate_shots, np.float32)
     arrays = {**parts.arrays(), "gate_shots": knots}

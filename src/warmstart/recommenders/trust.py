@@ -23,7 +23,8 @@ from warmstart.recommenders.gates import LENGTH, Gates
 UNLEARNED = Gates(np.zeros(1, np.float32), np.full((1, 1), 0.5, np.float32))
 """Trust where nothing could be learned."""
 
-_GRID = (0.1, 0.2, 0.3, 0.5, 0.75)  # with more, famous films push out what was asked for
+_GRID = (0.1, 0.2, 0.3, 0.5, 0.75)  # with more, what was asked for loses against favourites
+_MOST_UNKNOWN = 0.3  # of who has shown nothing taste is popularity, which may settle ties alone
 _SHOTS = (0, 1, 3, 10)
 _MOST_USERS, _FEWEST_USERS = 600, 30
 _MOST_ASKED = 2  # categories in one wish
@@ -72,7 +73,8 @@ def learn_trust(
             marks.append(np.stack(found, axis=1))
         if sum(map(len, marks)) >= _FEWEST_USERS:
             knots.append(k)
-            trusts.append([_GRID[int(np.concatenate(marks).mean(axis=0).argmax())]])
+            best = _GRID[int(np.concatenate(marks).mean(axis=0).argmax())]
+            trusts.append([best if k else min(best, _MOST_UNKNOWN)])
     if not knots:
         return UNLEARNED
     return Gates(np.array(knots, np.float32), np.array(trusts, np.float32))
