@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.content import tables as content
+from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
@@ -214,6 +215,12 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-search": lambda: learners.search_table(_line, short),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
     "content-speed": lambda: content.speed_tables(_line),
+    "content-users": lambda: content.shots_table("users", "rows", _line, short),
+    "both-cold-films": lambda: content.shots_table("catalogue", "both_cold", _line, short),
+    "mixed-catalogue": lambda: content.mixed_table(_line, short),
+    "reviews": lambda: content.shots_table("reviews", "rows", _line, short),
+    "warm-up": lambda: content.warm_up_table(_line, short),
+    "text-to-list": lambda: text_to_list_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

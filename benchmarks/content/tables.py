@@ -64,6 +64,107 @@ def cold_table(
     return "\n".join([*lines, "", about])
 
 
+def shots_table(
+    experiment: str,
+    key: str,
+    line: Callable[[Iterable[str]], str],
+    short: Callable[[float], str],
+) -> str:
+    """Return nDCG@10 by shots, and each method's difference to one of them.
+
+    Args:
+        experiment: whose newest result.
+        key: under which the record has shots → rows.
+        line: spells a row.
+        short: spells a score.
+    """
+    known = newest(experiment)
+    if known is None:
+        return _NOTHING.format(experiment)
+    stem, record = known
+    by_shots = record[key]
+    names = [r["method"] for r in next(iter(by_shots.values()))]
+    reference = next(r["method"] for r in next(iter(by_shots.values())) if "minus_ridge" not in r)
+    head = ["nDCG@10 at shots", *by_shots]
+    lines = [line(head), line([":--", *("--:" for _ in by_shots)])]
+    found = {k: {r["method"]: r for r in rows} for k, rows in by_shots.items()}
+    for name in names:
+        cells = []
+        for rows in found.values():
+            r, best = rows[name], short(max(x["nDCG@10"] for x in rows.values()))
+            mean = short(r["nDCG@10"])
+            half = short((r["ci_high"] - r["ci_low"]) / 2)
+            cells.append(f"{f'**{mean}**' if mean == best else mean} ± {half}")
+        lines.append(line([name, *cells]))
+    lines += ["", line([f"minus *{reference}*", *by_shots]), lines[1]]
+    for name in names:
+        if name == reference or not name.startswith("warmstart"):
+            continue
+        cells = []
+        for rows in found.values():
+            gap, low, high = rows[name]["minus_ridge"]
+            cells.append(f"{gap:+.4f} [{low:+.4f}, {high:+.4f}], p {rows[name]['p_holm']:.3f}")
+        lines.append(line([name, *cells]))
+    return "\n".join([*lines, "", _about(stem, record)])
+
+
+def mixed_table(line: Callable[[Iterable[str]], str], short: Callable[[float], str]) -> str:
+    """Return what becomes of cold films among known ones."""
+    known = newest("catalogue")
+    if known is None:
+        return _NOTHING.format("catalogue")
+    stem, record = known
+    head = ["method", "nDCG@10", "places", "likes", "hits"]
+    lines = [line(head), line([":--", *("--:" for _ in head[1:])])]
+    for r in record["mixed"]:
+        half = short((r["ci_high"] - r["ci_low"]) / 2)
+        shares = (f"{100 * r[name]:.1f} %" for name in ("places", "liked", "hits"))
+        lines.append(line([r["method"], f"{short(r['nDCG@10'])} ± {half}", *shares]))
+    return "\n".join([*lines, "", _about(stem, record)])
+
+
+def warm_up_table(line: Callable[[Iterable[str]], str], short: Callable[[float], str]) -> str:
+    """Return how well cold films are ranked after each has heard n users."""
+    known = newest("warm-up")
+    if known is None:
+        return _NOTHING.format("warm_up")
+    stem, record = known
+    rows = record["rows"]
+    heard = sorted({r["users heard"] for r in rows})
+    lines = [line(["nDCG@10 after n users", *map(str, heard)])]
+    lines.append(line([":--", *("--:" for _ in heard)]))
+    for name in dict.fromkeys(r["method"] for r in rows):
+        of = {r["users heard"]: r for r in rows if r["method"] == name}
+        cells = []
+        for n in heard:
+            r = of.get(n)
+            cells.append(
+                "–"
+                if r is None
+                else f"{short(r['nDCG@10'])} ± {short((r['ci_high'] - r['ci_low']) / 2)}"
+            )
+        lines.append(line([name, *cells]))
+    lines += ["", line(["minus *content alone*", *map(str, heard)]), lines[1]]
+    for name in dict.fromkeys(r["method"] for r in rows if r["users heard"] > 0):
+        of = {r["users heard"]: r for r in rows if r["method"] == name}
+        gaps = (of[n]["minus_content"] if n in of else None for n in heard)
+        cells = ["–" if g is None else f"{g[0]:+.4f} [{g[1]:+.4f}, {g[2]:+.4f}]" for g in gaps]
+        lines.append(line([name, *cells]))
+    return "\n".join([*lines, "", _about(stem, record)])
+
+
+def _about(stem: str, record: dict[str, Any]) -> str:
+    seeds = ", ".join(map(str, record["seeds"]))
+    hardware = record["hardware"]
+    return (
+        f"{record['protocol']}. {len(record['seeds'])} splits (seeds {seeds}); mean ± half of the "
+        "95 % bootstrap interval over users; paired permutation tests, Holm's correction over the "
+        f"rows. {record['wall_seconds'] / 60:,.0f} minutes on {hardware['cpus']} × "
+        f"{hardware['processor']}. `benchmarks/content/results/{stem}.json`, commit "
+        f"`{record['commit'][:12]}`."
+    )
+
+
 def speed_tables(line: Callable[[Iterable[str]], str]) -> str:
     """Return what encoding, the cache and new items cost."""
     known = newest("content-speed")

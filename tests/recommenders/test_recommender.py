@@ -16,8 +16,8 @@ from warmstart.core.errors import ConfigError, DataError, UnknownItemError
 PUBLIC = {
     "fit": "(data, *, progress=None, checkpoint=None)",
     "recommend": (
-        "(history=(), *, text=None, user=None, dislikes=(), k=10, exclude=(), filter=None, now=None, "
-        "explain=True, trust_encoders=False)"
+        "(history=(), *, text=None, user=None, dislikes=(), k=10, exclude=(), filter=None, "
+        "now=None, explain=True, trust_encoders=False)"
     ),
     "recommend_batch": (
         "(histories=None, *, users=None, k=10, exclude=(), exclude_pairs=None, filter=None, "
