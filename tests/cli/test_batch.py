@@ -130,3 +130,28 @@ def test_what_was_learned_is_told_as_json(run, tables, tmp_path):
     assert "trained itemknn" in err
     code, said, _ = run("recommend", tmp_path / "m", "-k", 3, "--json", "-")
     assert [row["rank"] for row in json.loads(said)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("text", ["comedies, nothing sad", "喜剧，不要悲伤的"])
+def test_a_wish_makes_the_list(run, trained, tables, text):
+    code, said, _ = run("recommend", trained, "--text", text, "--likes", 7, "-k", 5, "--json", "-")
+    assert code == 0
+    table = pq.read_table(tables / "items.parquet")
+    genres = dict(zip(table["item"].to_pylist(), table["genres"].to_pylist(), strict=True))
+    found = json.loads(said)
+    assert sum("Comedy" in genres[r["item"]] for r in found) >= 4
+    assert "as you asked" in found[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--text", "  "), "says nothing"),
+        (("--text", "comedies", "--histories", "x.csv", "--out", "x.csv"), "not both"),
+    ],
+)
+def test_a_bad_wish_is_one_line(run, trained, args, says):
+    code, _, error = run("recommend", trained, *args)
+    assert code == 2
+    assert says in error
+    assert len(error.strip().splitlines()) == 1
