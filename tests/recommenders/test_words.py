@@ -100,6 +100,18 @@ def test_what_is_unwanted_counts_against(films, words):
     assert np.argmin(unwanted) == at
 
 
+@pytest.mark.parametrize(
+    "text", ["我喜欢看电影，推荐一些电影。", "recommend me some films", "I want a good movie"]
+)
+def test_a_wish_for_nothing_in_particular_leaves_the_list_to_taste(told, words, text):
+    """The sentence of the article: a list of one's own, with the reasons of a history."""
+    assert not words.hear(text).scores.any()
+    likes = [r.item for r in told.recommend(k=3)]
+    asked, plain = told.recommend(likes, text=text), told.recommend(likes)
+    assert [(r.item, r.reason) for r in asked] == [(r.item, r.reason) for r in plain]
+    assert told.recommend(text=text)[0].reason.startswith("liked by")
+
+
 def test_reasons_name_what_was_asked(films, words):
     """A category or a year of the item, or else the wish itself."""
     heard = words.hear("comedies of the 1980s")

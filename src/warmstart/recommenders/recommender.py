@@ -199,7 +199,8 @@ class Recommender:
         if explain:
             lines = reasons(served.method, histories, found, catalogue)
             if heard is not None:
-                lines = served.words.reasons(heard, found, lines if events else None)
+                told = events or not heard.scores.any()
+                lines = served.words.reasons(heard, found, lines if told else None)
         return _numbered(catalogue, found, scores[0], lines)
 
     def recommend_batch(

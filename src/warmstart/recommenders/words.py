@@ -68,6 +68,15 @@ _EVERYDAY = (
 TOPIC = 4.0
 """What a category that is surely asked for adds to an item that has it alone."""
 
+_KINDS_OF_THINGS = frozenset(
+    "a an the some good new film films movie movies picture pictures show shows series video "
+    "videos book books novel novels song songs music track tracks album albums game games product "
+    "products thing things item items article articles story stories one ones something anything "
+    "电影 影片 片子 片 视频 剧 电视剧 节目 书 书籍 图书 小说 歌 歌曲 音乐 专辑 游戏 商品 产品 东西 文章 "
+    "故事 好电影 新电影 好片 好书 新书 好歌 好东西 好看的电影 好看的书 好听的歌".split()
+)
+"""What a clause may hold without saying anything: "some films", 电影."""
+
 _MEANING, _NAME, _ERA = 1.0, 6.0, 8.0
 _UNWANTED_MEANING = 0.3  # against 1 for what is wanted: "not violent" says little about the rest
 _LEAST_TOPIC, _SURE_TOPIC = 0.1, 0.5
@@ -87,7 +96,7 @@ class Heard:
         scores: (items,) how well each item answers it.
         wanted: the clauses that ask for something.
         unwanted: those that rule something out.
-        values: (column, value) of the categories asked for.
+        values: (column, value) of the categories that are surely asked for.
         eras: the years asked for.
     """
 
@@ -165,7 +174,7 @@ class Words:
         if times:
             scores += _ERA * self._within(times)
         for sign, part in ((1, wanted), (-1, unwanted)):
-            part = [rest for clause in part if (rest := without_eras(clause))]
+            part = [rest for clause in part if _says_more(rest := without_eras(clause))]
             if not part:
                 continue
             vectors = self._vectors(part)
@@ -175,7 +184,8 @@ class Words:
                 names, values = self._names[column], self.content[column].values
                 if sign > 0:
                     scores += answered(values, asked[None])[0]
-                    spoken += [(column, names[i]) for i in np.argsort(-asked) if asked[i] > 0]
+                    sure = [int(i) for i in np.argsort(-asked) if asked[i] >= TOPIC / 2]
+                    spoken += [(column, names[i]) for i in sure]
                 else:
                     scores -= values @ asked
         return Heard(scores, tuple(wanted), tuple(unwanted), tuple(spoken), tuple(times))
@@ -190,6 +200,8 @@ class Words:
             items: (items,) indices.
             others: the reasons that the user's history gives; they follow.
         """
+        if others is not None and not heard.scores.any():
+            return list(others)  # a wish for nothing in particular
         lines = []
         for place, item in enumerate(items):
             answers = [
@@ -355,6 +367,12 @@ def _regression(x: FloatArray, y: FloatArray, weight: npt.NDArray[np.float64]) -
     gram[np.diag_indices(len(gram))] += _RIDGE
     slopes: FloatArray = la.solve(gram, heavy.T @ y, assume_a="pos", check_finite=False)
     return slopes
+
+
+def _says_more(text: str) -> bool:
+    """Whether a text says more than what kind of thing the catalogue holds."""
+    words = _plain(text).split()
+    return not all(word in _KINDS_OF_THINGS for word in words)
 
 
 def _is_chinese(text: str) -> bool:
