@@ -66,6 +66,42 @@ def test_a_second_metric_gets_a_column(tmp_path, monkeypatch):
     assert lines[2].startswith("| chance | .031 ± .010 | .250 | -0.2690 |")
 
 
+def test_tables_by_shots_and_of_the_mixed_catalogue_by_hand(tmp_path, monkeypatch):
+    rows = record()["rows"]
+    mixed = [row | {"places": 0.1, "liked": 0.205, "hits": 0.05} for row in rows]
+    told = record(
+        experiment="catalogue", both_cold={"0": rows, "5": rows}, mixed=mixed, wall_seconds=600.0
+    )
+    (tmp_path / "a.json").write_text(json.dumps(told))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    lines = tables.shots_table("catalogue", "both_cold", _line, short).splitlines()
+    assert lines[0] == "| nDCG@10 at shots | 0 | 5 |"
+    assert lines[2] == "| chance | .031 ± .010 | .031 ± .010 |"
+    assert lines[4] == "| warmstart, all | **.310** ± .015 | **.310** ± .015 |"
+    assert lines[6] == "| minus *ridge per user, all content* | 0 | 5 |"
+    assert lines[8].startswith("| warmstart, all | +0.0104 [-0.0010, +0.0200], p 0.061 |")
+    assert "10 minutes on 2 × a machine" in lines[-1]
+    lines = tables.mixed_table(_line, short).splitlines()
+    assert lines[0] == "| method | nDCG@10 | places | likes | hits |"
+    assert lines[2] == "| chance | .031 ± .010 | 10.0 % | 20.5 % | 5.0 % |"
+    assert "adds one" in tables.warm_up_table(_line, short)
+
+
+def test_the_table_of_first_users_by_hand(tmp_path, monkeypatch):
+    alone = {"method": "content alone", "users heard": 0, "nDCG@10": 0.3, "ci_low": 0.29,
+             "ci_high": 0.31}  # fmt: skip
+    both = alone | {"method": "content and users", "users heard": 5, "nDCG@10": 0.35,
+                    "minus_content": [0.05, 0.04, 0.06]}  # fmt: skip
+    told = record(experiment="warm-up", rows=[alone, both], wall_seconds=60.0)
+    (tmp_path / "a.json").write_text(json.dumps(told))
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    lines = tables.warm_up_table(_line, short).splitlines()
+    assert lines[0] == "| nDCG@10 after n users | 0 | 5 |"
+    assert lines[2] == "| content alone | .300 ± .010 | – |"
+    assert lines[3] == "| content and users | – | .350 ± .010 |"
+    assert lines[7] == "| content and users | – | +0.0500 [+0.0400, +0.0600] |"
+
+
 def test_a_masked_text_has_neither_title_nor_year():
     text = "In 1999, the Toy-maker tells a story: toys of 2001 and 31999 Stories. 1895."
     assert cold_items.masked("Toy Story (1995)", text) == (
