@@ -73,7 +73,8 @@ _KINDS_OF_THINGS = frozenset(
     "videos book books novel novels song songs music track tracks album albums game games product "
     "products thing things item items article articles story stories one ones something anything "
     "电影 影片 片子 片 视频 剧 电视剧 节目 书 书籍 图书 小说 歌 歌曲 音乐 专辑 "
-    "游戏 商品 产品 东西 文章 故事 好电影 新电影 好片 好书 新书 好歌 好东西 好看的电影 好看的书 好听的歌".split()
+    "游戏 商品 产品 东西 文章 故事 好电影 新电影 好片 好书 新书 好歌 好东西 "
+    "好看的电影 好看的书 好听的歌".split()
 )
 """What a clause may hold without saying anything: "some films", 电影."""
 
