@@ -5,8 +5,8 @@ the encoder sees content alone. A text becomes tokens (a word, a Chinese charact
 from the tuples below are cues; what stands between cues is content, and its sign is the last
 cue's:
 
-- a comma ends what a cue covers, unless a list goes on to "or" ("no horror, gore or blood"); so do
-  "but" and the end of a sentence; 、 ends nothing;
+- a comma ends what a cue covers, unless a list goes on to "or" ("no horror, gore or blood") or
+  began with a colon; so do "but" and the end of a sentence; 、 ends nothing;
 - two negations that touch cancel ("not without humour", 不讨厌), and so does "without" inside what
   is unwanted ("I hate films without jokes": jokes are wanted);
 - 的 ends what 没有, 不 or 不要 covers (没有血腥的悬疑片: no 血腥, but 悬疑片), not what a verb of
@@ -39,7 +39,8 @@ UNWANTED = (  # cover everything up to the next break
     "stay away from", "keep away from", "too much", "too many", "don't want no", "don't need no",
     "no thanks", "no thank you", "no way", "stop recommending", "stop showing", "not my thing",
     "not for me", "not so much", "isn't for me", "isn't my thing", "not my cup of tea", "excluded",
-    "need not apply", "seen enough", "heard enough", "read enough",
+    "need not apply", "seen enough", "heard enough", "read enough", "used to love", "used to like",
+    "used to enjoy", "i used to love", "i used to like",
     "不要", "不想", "不想要", "不必", "不用", "不需要", "不希望", "不喜欢", "不爱", "不考虑",
     "不能有", "不能是", "别", "别给我", "勿", "请勿", "拒绝", "讨厌", "厌恶", "反感", "痛恨",
     "受不了", "受够了", "看腻了", "听腻了", "腻了", "厌倦", "避免", "避开", "排除", "除了", "少点",
@@ -79,7 +80,7 @@ WANTED = (
     "can't wait for", "can't wait to see", "can't wait to read", "can't go wrong with",
     "never tire of", "never tired of", "not only", "not just", "not merely", "not simply",
     "nothing but", "wouldn't mind", "would not mind", "nothing beats", "nothing like",
-    "i listen to", "i only listen to", "i watch", "i read",
+    "i listen to", "i only listen to", "i watch", "i read", "like:", "likes:", "loves:", "wants:",
     "喜欢", "我喜欢", "喜爱", "最爱", "超爱", "热爱", "爱看", "爱听", "爱读", "我爱", "想看",
     "想听", "想读", "想买", "想要", "想找", "想玩", "我想", "我要", "我需要", "希望", "偏好",
     "钟爱", "偏爱", "最好是", "来点", "来些", "来一些", "来一部", "来一本", "多点", "多一点",
@@ -94,7 +95,7 @@ TOLERATED = (
     "okay with", "fine with", "no problem with", "no matter", "regardless of", "not sure",
     "don't know", "dont know", "do not know", "not sure about", "doesn't have to", "don't have to",
     "does not have to", "doesn't need to be", "need not be", "haven't seen", "haven't read",
-    "haven't heard", "have not seen", "used to love", "used to like", "used to enjoy",
+    "haven't heard", "have not seen",
     "不介意", "不在乎", "不在意", "不反对", "不排斥", "不怕", "无所谓", "没关系", "不管", "不论",
     "无论", "不知道", "不确定", "可以接受", "不清楚", "不一定要", "不一定",
 )  # fmt: skip
@@ -277,6 +278,7 @@ class _Reader:
     light: bool = False  # the last cue ends at 的
     cued: str = ""  # kind of the cue that this run began with
     comma: bool = False  # nothing but a comma since the last run
+    listing: bool = False  # a colon stood behind the cue: "dislikes: horror, war"
     before: int = -1  # the run that a negation which stands alone would cover
 
     def read(self) -> list[tuple[int, int, int]]:
@@ -315,15 +317,16 @@ class _Reader:
         lone = not ended and self.cued == "unwanted"
         if lone and self.before >= 0:
             start, stop, sign = self.done[self.before]
-            self.done[self.before] = (start, stop, -abs(sign))
+            self.done[self.before] = (start, stop, self.sign * sign)
         if word == "?" and ended:
             self.before = len(self.done) - 1
         elif not lone or word in _SOFT:
             self.before = -1
-        carries = word == "," and self.sign < 0 and ended and self._goes_on(at + 1)
+        carries = word == "," and ended and self.sign < 0
+        carries = carries and (self.listing or self._goes_on(at + 1))
         self.comma = word == "," and ended
         if not carries:
-            self.sign, self.cued = 1, ""
+            self.sign, self.cued, self.listing = 1, "", False
         self.outer, self.light, self.begin = self.sign, False, at + 1
 
     def _goes_on(self, at: int) -> bool:
@@ -384,6 +387,8 @@ class _Reader:
                 self.sign, self.cued = 1, "wanted"
             if not self.light:
                 self.outer = self.sign
+        self.listing = stop < len(self.words) and self.words[stop].text == ":"
+        stop += self.listing
         self.begin = stop
         return stop
 
@@ -453,7 +458,7 @@ def _tree(kinds: Iterable[tuple[str, Sequence[str]]]) -> _Node:
     for kind, phrases in kinds:
         for phrase in phrases:
             node = root
-            for token in _TOKEN.findall(phrase):
+            for token, _, _ in tokens(phrase):
                 node = node.after.setdefault(token, _Node())
             node.kind = node.kind or kind
     return root
