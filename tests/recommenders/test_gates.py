@@ -63,14 +63,16 @@ def test_coordinate_search_comes_as_far_as_trying_everything():
 
 
 def test_a_gain_within_its_error_is_not_believed():
-    start, bold, careful = np.float32([1, 0]), 0, 0
+    start, bold, careful, doubted = np.float32([1, 0]), 0, 0, 0
     for seed in range(40):  # the second part is noise, for which a few users are mistaken
         parts, seen, query = planted(n_users=12, noise=(1.0, 50.0), seed=seed)
         shortlist = Shortlist.of([parts[0], parts[1] / 50], seen, query)
         bold += choose_weights(shortlist, start, least_gain=0.0)[0][1] > 0
         careful += choose_weights(shortlist, start, certainty=2.0)[0][1] > 0
+        doubted += choose_weights(shortlist, start, least_gain=0.0, doubted=[1])[0][1] > 0
     assert bold >= 15
     assert careful <= bold / 3
+    assert doubted <= bold / 3
 
 
 def test_users_count_by_their_weight():

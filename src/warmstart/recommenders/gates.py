@@ -8,6 +8,7 @@ for the whole catalogue where only the first ten places count.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,7 @@ LENGTH = 10
 """Length of the list whose nDCG the gates maximise."""
 
 _GRID = (0.0, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.5, 7.0, 10.0, 15.0)
+_DOUBT = 2.0  # standard errors
 _DISCOUNT = 1.0 / np.log2(np.arange(2, LENGTH + 2))
 
 
@@ -116,6 +118,7 @@ def choose_weights(
     passes: int = 3,
     least_gain: float = 5e-4,
     certainty: float = 0.0,
+    doubted: Collection[int] = (),
 ) -> tuple[FloatArray, float]:
     """Return the weights with the best nDCG@10 that coordinate search finds, and that nDCG.
 
@@ -125,6 +128,7 @@ def choose_weights(
         passes: most passes over the parts.
         least_gain: a change that gains less is noise and is not made.
         certainty: nor is one that gains less than so many standard errors of its gain.
+        doubted: parts whose weight must gain two standard errors whatever `certainty` says.
     """
     weights, say = start.astype(np.float32).copy(), shortlist.weight
     combined = shortlist.scores @ weights
@@ -140,8 +144,9 @@ def choose_weights(
                 quality = shortlist.ndcg(tried)
                 gain = quality - best
                 mean = say @ gain
-                doubt = np.sqrt(np.square(say) @ np.square(gain - mean)) if certainty else 0.0
-                if mean > max(least_gain, certainty * doubt):
+                sure = max(certainty, _DOUBT if part in doubted else 0.0)
+                doubt = np.sqrt(np.square(say) @ np.square(gain - mean)) if sure else 0.0
+                if mean > max(least_gain, sure * doubt):
                     best, combined, weights[part] = quality, tried, value
         if best is before:
             break

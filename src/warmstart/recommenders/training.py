@@ -391,7 +391,7 @@ def _fit_gates(
     scales = _scales(*exams[0], knots)
     weights, quality = [], []
     encoder, popularity = np.eye(len(names), dtype=np.float32)[:2]
-    start = encoder
+    start, doubted = encoder, [i for i, name in enumerate(names) if name == "content"]
     for k in knots:
         lists, who = [], []
         for parts, exam in exams:
@@ -407,7 +407,8 @@ def _fit_gates(
         asked = np.concatenate(who)
         shortlist = replace(shortlist, weight=_say(asked, likes, dated, config))
         if k:
-            start, best = choose_weights(shortlist, start)  # the next shots start from here
+            # the next shots start from here; content must prove that it helps where nobody is new
+            start, best = choose_weights(shortlist, start, doubted=doubted)
         else:  # where little can be known, popularity stays unless something is surely better
             chosen, best = choose_weights(shortlist, popularity, certainty=2.0)
         weights.append(start if k else chosen)
