@@ -106,7 +106,7 @@ CONTENT = (  # words that hold a cue and are none
     "couldn't be happier", "couldn't be better", "could not be happier", "couldn't ask for more",
     "can't go wrong", "less than", "more or less", "no less", "no more than", "not more than",
     "no less than", "no fewer than",
-    "不错", "不同", "不断", "不少", "不久", "不朽", "不可思议", "不一样", "不得了", "不得不",
+    "不错", "不敢", "不同", "不断", "不少", "不久", "不朽", "不可思议", "不一样", "不得了", "不得不",
     "不由得", "不愧", "不凡", "不俗", "不妨", "不惜", "不知不觉", "不可或缺", "不能错过",
     "不容错过", "不可多得", "不解之缘", "不屈", "不幸", "不动产", "不锈钢", "不倒翁", "不二",
     "不夜城", "不停", "不再", "不如", "忍不住", "对不起", "了不起", "差不多", "说不定", "舍不得",
