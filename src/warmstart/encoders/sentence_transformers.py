@@ -9,10 +9,8 @@ Reference: Reimers and Gurevych 2019, arXiv:1908.10084.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -25,12 +23,12 @@ from safetensors import SafetensorError
 from warmstart.core.config import Config
 from warmstart.core.errors import ArtifactError, ConfigError, MissingExtraError
 from warmstart.core.types import FloatArray
+from warmstart.encoders.folders import DECIDING, check_weights, fingerprint, first_line, quiet
 from warmstart.encoders.text import pooled, read_text
 
 _EXTRA = "sentence-transformers"
 _OLDEST = 6  # older ones run the code that lies in a model's folder
 _HUB_NAME = re.compile(r"\w[\w.-]*/\w[\w.-]*")
-_DECIDING = ("*.safetensors", "*.json", "*.txt", "*.model")  # weights, settings, vocabulary
 _LONGEST = 1_000  # characters; a longer piece says less and costs more than two short ones
 
 
@@ -90,7 +88,7 @@ class SentenceTransformersEncoder:
             MissingExtraError: the library is not installed.
         """
         from_disk = Path(self.config.model).is_dir()
-        found = _fingerprint(self._folder) if from_disk else self._folder.name
+        found = fingerprint(self._folder) if from_disk else self._folder.name
         return f"{found} chunk={self.config.chunk_chars} most={self.config.most_chars}"
 
     @cached_property
@@ -143,11 +141,11 @@ class SentenceTransformersEncoder:
         except ImportError:
             raise MissingExtraError("huggingface-hub", extra=_EXTRA) from None
         try:
-            return Path(snapshot_download(model, revision=revision, allow_patterns=list(_DECIDING)))
+            return Path(snapshot_download(model, revision=revision, allow_patterns=list(DECIDING)))
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"model={model!r} (revision {revision or 'main'}) cannot be fetched from the hub "
-                f"({_first_line(error)}); check the name and the network, or give a folder"
+                f"({first_line(error)}); check the name and the network, or give a folder"
             ) from None
 
     @cached_property
@@ -159,9 +157,9 @@ class SentenceTransformersEncoder:
             raise MissingExtraError("sentence-transformers", extra=_EXTRA) from None
         if int(version("sentence-transformers").split(".")[0]) < _OLDEST:
             raise MissingExtraError(f"sentence-transformers>={_OLDEST}", extra=_EXTRA)
-        _check_weights(self._folder)
+        check_weights(self._folder)
         try:
-            with torch.random.fork_rng(devices=[]), _quiet():  # the caller's stream stays put
+            with torch.random.fork_rng(devices=[]), quiet():  # the caller's stream stays put
                 return SentenceTransformer(
                     str(self._folder),
                     device=self.config.device,
@@ -178,45 +176,6 @@ class SentenceTransformersEncoder:
             SafetensorError,
         ) as error:
             raise ArtifactError(
-                f"the model {self._folder} cannot be loaded ({_first_line(error)}); fetch it again "
+                f"the model {self._folder} cannot be loaded ({first_line(error)}); fetch it again "
                 "or choose another"
             ) from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the progress bar of loading off the terminal, and leave the setting as it was."""
-    from transformers import utils
-
-    logging: Any = utils.logging
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _check_weights(folder: Path) -> None:
-    """Refuse a model that has pickles where safetensors must be."""
-    if not any(folder.rglob("*.safetensors")):
-        raise ArtifactError(f"{folder} holds no .safetensors file; save the model in that format")
-    for pickle in folder.rglob("pytorch_model*.bin"):
-        if not any(pickle.parent.glob("*.safetensors")):
-            raise ArtifactError(f"{pickle} is a pickle, and those are not read; save safetensors")
-
-
-def _fingerprint(folder: Path) -> str:
-    """Return a hash of every file that decides the vectors, by its place and content."""
-    digest = hashlib.sha256()
-    for path in sorted({p for pattern in _DECIDING for p in folder.rglob(pattern)}):
-        with path.open("rb") as file:
-            content = hashlib.file_digest(file, "sha256").digest()
-        digest.update(hashlib.sha256(path.relative_to(folder).as_posix().encode()).digest())
-        digest.update(content)
-    return digest.hexdigest()[:32]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

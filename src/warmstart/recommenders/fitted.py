@@ -16,12 +16,13 @@ from warmstart.data.content import EncodedColumn
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.content import ContentMap
-from warmstart.recommenders.encoding import KINDS, make_encoder
+from warmstart.recommenders.encoding import make_encoder
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.protocols import RanksFast
 from warmstart.recommenders.trust import UNLEARNED, standardised
 from warmstart.recommenders.words import Words
 
+_OF_OTHER_KINDS = ("image", "image-folder", "audio")  # encoders that read no text
 _SCORES_AT_ONCE = 1 << 24  # dense scores in memory: 64 MB
 
 
@@ -64,8 +65,7 @@ class Fitted:
     @property
     def text_encoders(self) -> list[EncodedColumn]:
         """Which encoders read which columns of text."""
-        seen = {KINDS[kind] for kind in KINDS if kind != "text"}
-        return [e for e in self.catalogue.item_encoders if e.encoder not in seen]
+        return [e for e in self.catalogue.item_encoders if e.encoder not in _OF_OTHER_KINDS]
 
     def rank(
         self,
