@@ -8,6 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import warmstart as ws
+
 NEW = {
     "item": [901, 902, 903],
     "title": ["Star Harbour", "The Quiet War", "Kitchen Duels"],
@@ -129,3 +131,26 @@ def test_what_items_cannot_do_is_one_line_and_no_model(run, trained, new_items, 
         assert err.startswith("error: ")
         assert says in " ".join(err.split())
         assert not out.exists()
+
+
+def test_given_vectors_are_read_in_training_and_for_new_items(run, tables, tmp_path):
+    rng = np.random.default_rng(0)
+    n = pq.read_table(tables / "items.parquet").num_rows
+    np.save(tmp_path / "loud.npy", rng.random((n, 3)))
+    code, *_ = run(
+        "train", "--interactions", tables / "train.parquet", "--items", tables / "items.parquet",
+        "--config", tables / "quick.json", "--vectors", f"loud={tmp_path / 'loud.npy'}",
+        "--out", tmp_path / "m",
+    )  # fmt: skip
+    assert code == 0
+    pq.write_table(pa.table({"item": [901, 902]}), tmp_path / "new.parquet")
+    vectors = pa.table({"item": [902, 901], "v": [[0.1, 0.2, 0.3], [0.3, 0.2, 0.1]]})
+    pq.write_table(vectors, tmp_path / "v.parquet")
+    add = ("items", "add", tmp_path / "m", tmp_path / "new.parquet", "--out", tmp_path / "m2")
+    code, *_ = run(*add, "--vectors", f"loud={tmp_path / 'v.parquet'}")
+    assert code == 0
+    block = ws.load(tmp_path / "m2").method.content.content["loud"]
+    np.testing.assert_allclose(block.values[-2:], [[0.3, 0.2, 0.1], [0.1, 0.2, 0.3]], rtol=1e-6)
+    code, _, said = run(*add, "--vectors", "loud")
+    assert code == 2
+    assert "NAME=FILE" in said

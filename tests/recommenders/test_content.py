@@ -235,3 +235,23 @@ def test_adding_items_leaves_the_model_before_as_it_was(method, split):
     np.testing.assert_allclose(  # twins of the first two
         again.score(users)[:, 122:], again.score(users)[:, 120:122], atol=1e-3
     )
+
+
+def test_a_restored_map_lends_the_same_without_solving_again():
+    """The factor is kept, and one of another size is refused."""
+    rng = np.random.default_rng(0)
+    _, truth, _ = planted_likes(rng)
+    content = {"good": Block.of_vectors(truth)}
+    found = ContentMap(content, np.arange(100), {"good": 1.0}, 7.0, 0.0)
+    new = {"good": content["good"].take(np.arange(100, 120))}
+    expected, arrays = found.lend(new), found.arrays()
+    again = ContentMap.restored(found.about(), arrays)
+    assert again is not None
+    assert "_factor" in again.__dict__
+    np.testing.assert_array_equal(again.lend(new), expected)
+    without = {name: a for name, a in arrays.items() if name != "content.factor"}
+    older = ContentMap.restored(found.about(), without)
+    assert older is not None
+    np.testing.assert_allclose(older.lend(new), expected, atol=1e-5)
+    with pytest.raises(ValueError, match="factor"):
+        ContentMap.restored(found.about(), arrays | {"content.factor": np.eye(2)})

@@ -62,6 +62,17 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
     path.write_text(content + "\n", "utf8")
 
 
+def named_files(pairs: list[str] | None, option: str) -> dict[str, Path]:
+    """Return name → file of an option that takes NAME=FILE."""
+    found = {}
+    for pair in pairs or []:
+        name, equals, file = pair.partition("=")
+        if not equals or not name or not file:
+            raise ConfigError(f"{option} takes NAME=FILE, got {pair!r}")
+        found[name] = Path(file)
+    return found
+
+
 def check_folder(path: Path | None) -> None:
     """Refuse, before the work, an output file whose folder is not there."""
     if path is not None and str(path) != "-" and not path.absolute().parent.is_dir():

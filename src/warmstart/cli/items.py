@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from warmstart.cli._shared import check_folder, write_json
+from warmstart.cli._shared import check_folder, named_files, write_json
 from warmstart.core.errors import ConfigError
+from warmstart.data.vectors import read_vectors
 from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.new_users import read_ids
 
@@ -23,6 +24,10 @@ _Out = Annotated[Path, typer.Option(help="Folder of the changed model.", show_de
 _Root = Annotated[
     Path | None,
     typer.Option(help="Folder that images and sounds lie in; by default that of the table."),
+]
+_Vectors = Annotated[
+    list[str] | None,
+    typer.Option(help="Vectors given as in training: NAME=FILE (.npy, .parquet); repeat it."),
 ]
 _Trust = Annotated[
     bool, typer.Option(help="Use an endpoint, or another encoder, as the model names it.")
@@ -42,6 +47,7 @@ def add(
         Path, typer.Argument(help="Table of the new items: item, and the columns of the training.")
     ],
     out: _Out,
+    vectors: _Vectors = None,
     content_root: _Root = None,
     trust_encoders: _Trust = False,
     json: _Json = None,
@@ -49,9 +55,16 @@ def add(
     """Add items that nobody has met; they are recommended by their content at once."""
 
     def work(recommender: Recommender) -> int:
-        before = len(recommender.catalogue)
+        before, files = len(recommender.catalogue), named_files(vectors, "--vectors")
+        given = {}
+        if files:
+            ids, _, _ = read_ids(items, "item", recommender.catalogue.schema.items)
+            given = {name: read_vectors(file, ids) for name, file in files.items()}
         recommender.add_items(
-            items, root=content_root or items.parent, trust_encoders=trust_encoders
+            items,
+            vectors=given,
+            root=content_root or items.parent,
+            trust_encoders=trust_encoders,
         )
         return len(recommender.catalogue) - before
 

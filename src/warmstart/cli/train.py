@@ -12,12 +12,20 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from warmstart.cli._shared import Interrupted, check_folder, rows_rule, write_json
+from warmstart.cli._shared import (
+    Interrupted,
+    check_folder,
+    named_files,
+    rows_rule,
+    write_json,
+)
 from warmstart.core import registry
 from warmstart.core.errors import ConfigError, DivergedError, MissingExtraError
 from warmstart.data import Dataset, load_dataset
+from warmstart.data.vectors import read_vectors
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.encoding import KINDS, encode_items
+from warmstart.recommenders.new_users import read_ids
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import Reports
 from warmstart.recommenders.recommender import can_resume
@@ -58,6 +66,10 @@ def train(
     audio_column: Annotated[
         str | None, typer.Option(help="Item column with paths of sounds.", show_default=False)
     ] = None,
+    vectors: Annotated[
+        list[str] | None,
+        typer.Option(help="Vectors of items as NAME=FILE (.npy, .parquet); repeat it."),
+    ] = None,
     content_root: Annotated[
         Path | None,
         typer.Option(help="Folder that images and sounds lie in; by default that of the items."),
@@ -89,6 +101,9 @@ def train(
     )
     root = content_root or (items.parent if items is not None else Path(data or "."))
     dataset = _encoded(dataset, text_columns, image_column, audio_column, root, console)
+    for name, file in named_files(vectors, "--vectors").items():
+        ids = dataset.items if items is None else read_ids(items, "item", dataset.schema.items)[0]
+        dataset = dataset.with_item_vectors(name, list(ids), read_vectors(file, ids))
     checkpoint = out.with_name(out.name + ".checkpoint")
     keeps = can_resume(model.method)
     if resume and not keeps:

@@ -36,6 +36,7 @@ _WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 1_500, 0.2
 _FEWEST = 20  # items; fewer cannot teach anything
 _AT_ONCE = 4_096
+_KEPT_DIMS = 4_096  # of all blocks; up to so many the solved part of the regression is saved
 _LENT = 2_000  # weights that are kept of a new item; fewer cost much of its quality
 
 
@@ -217,6 +218,9 @@ class ContentMap:
         for i, block in enumerate(self.content.values()):
             out |= matrix_arrays(f"content.{i}.values", block.values)
             out[f"content.{i}.known"] = block.known
+        if sum(block.dim for block in self.content.values()) <= _KEPT_DIMS:
+            # the first item that a loaded model is given need not wait seconds for it
+            out["content.factor"] = np.tril(self._factor[0])
         return out
 
     @classmethod
@@ -235,7 +239,13 @@ class ContentMap:
         }
         weights = {block["name"]: float(block["weight"]) for block in about["blocks"]}
         lenders = arrays["content.lenders"]
-        return cls(content, lenders, weights, about["penalty"], about["quality"])
+        found = cls(content, lenders, weights, about["penalty"], about["quality"])
+        if "content.factor" in arrays:
+            factor, dims = arrays["content.factor"], sum(b.dim for b in content.values())
+            if factor.shape != (dims, dims):
+                raise ValueError(f"a factor of {factor.shape} for content of {dims} dimensions")
+            found.__dict__["_factor"] = (factor, True)
+        return found
 
     @cached_property
     def _scaling(self) -> dict[str, tuple[FloatArray, float]]:
