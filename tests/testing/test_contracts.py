@@ -69,7 +69,7 @@ class Capricious(ItemKNN):
     def __init__(self, config=None):
         super().__init__(config)
         Capricious.made += 1
-        self.mood = np.float32(Capricious.made % 2 - 0.5)  # another one each time
+        self.mood = np.float32(Capricious.made)  # another one each time
 
     def score(self, histories):
         scores = super().score(histories)
