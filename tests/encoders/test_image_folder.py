@@ -130,6 +130,34 @@ def test_a_short_side_is_resized_and_the_middle_cropped(tmp_path):
     np.testing.assert_allclose(found[0], found[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [{"shortest_edge": SIDE}, SIDE])
+def test_a_strip_is_refused_before_it_grows(tmp_path, size):
+    """The short side would be made as long as the model wants, and the long one with it."""
+    path = folder_of(clip, tmp_path / "m")
+    plan = PLAN | {"size": size, "do_center_crop": True, "crop_size": SIDE}
+    (path / "preprocessor_config.json").write_text(json.dumps(plan))
+    found, causes = encoder_of(path).vectors([picture(size=(1, 20_000)), picture()])
+    assert list(causes) == [0]
+    assert "strip" in causes[0]
+    assert np.isfinite(found).all()
+
+
+def test_a_model_of_texts_is_refused(tmp_path):
+    """It reads no pictures."""
+
+    def bert():
+        return transformers.BertModel(
+            transformers.BertConfig(
+                vocab_size=32, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                intermediate_size=16,
+            )
+        )  # fmt: skip
+
+    path = folder_of(bert, tmp_path / "m")
+    with pytest.raises(ArtifactError, match="choose an image model"):
+        encoder_of(path).vectors([picture()])
+
+
 def test_bad_pictures_are_causes_and_the_others_keep_their_vectors(tmp_path):
     """Damaged, too large, missing."""
     encoder = encoder_of(folder_of(vit, tmp_path / "m"), most_pixels=5_000)

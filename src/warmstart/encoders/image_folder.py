@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 _EXTRA = "image-folder"
 _HALF = (0.5, 0.5, 0.5)
+_LONGEST = 50  # times the short side: a longer picture would grow beyond all memory
 
 
 class ImageFolderConfig(ImageConfig):
@@ -155,8 +156,14 @@ class ImageFolderEncoder:
         model = self._model
         with torch.inference_mode():
             batch = torch.from_numpy(np.stack(pictures)).to(self.config.device)
-            named = getattr(model, "get_image_features", None)
-            found = model(pixel_values=batch) if named is None else named(pixel_values=batch)
+            named = getattr(model, "get_image_features", model)
+            try:
+                found = named(pixel_values=batch)
+            except (TypeError, ValueError) as error:
+                raise ArtifactError(
+                    f"the model {self._folder} reads no pictures of {batch.shape[-2]} × "
+                    f"{batch.shape[-1]} ({first_line(error)}); choose an image model"
+                ) from None
             if not isinstance(found, torch.Tensor):
                 pooled = getattr(found, "pooler_output", None) if self._pools else None
                 found = _over_positions(found.last_hidden_state) if pooled is None else pooled
@@ -176,6 +183,8 @@ class _Plan:
     def __init__(self, said: Mapping[str, Any]) -> None:
         size, crop = said.get("size", 224), said.get("crop_size")
         short = size.get("shortest_edge") if isinstance(size, Mapping) else None
+        if isinstance(size, int) and said.get("do_center_crop"):
+            short = size  # as CLIP's first folders spell it
         self.size = _height_width(crop if crop is not None and said.get("do_center_crop") else size)
         self.resize: int | None = short if said.get("do_resize", True) else None
         self.scale = float(said.get("rescale_factor", 1 / 255)) if said.get("do_rescale", 1) else 1
@@ -202,7 +211,11 @@ class _Plan:
             ) from None
 
     def applied(self, picture: Pillow.Image) -> FloatArray:
-        """Return (3, height, width) numbers."""
+        """Return (3, height, width) numbers.
+
+        Raises:
+            DataError: the picture is a strip.
+        """
         from PIL import Image
 
         height, width = self.size
@@ -210,8 +223,13 @@ class _Plan:
         if self.resize is None:
             picture = picture.resize((width, height), filter_)
         else:
-            grow = self.resize / min(picture.size)
-            sides = [max(1, int(side * grow)) for side in picture.size]
+            short = min(picture.size)
+            if max(picture.size) > _LONGEST * short:
+                raise DataError(
+                    f"the picture is a strip of {picture.width:,} × {picture.height:,} pixels, of "
+                    "which the model would see a sliver; crop it"
+                )
+            sides = [int(self.resize * side / short) for side in picture.size]
             picture = picture.resize((sides[0], sides[1]), filter_)
             left, top = (picture.width - width) // 2, (picture.height - height) // 2
             picture = picture.crop((left, top, left + width, top + height))
