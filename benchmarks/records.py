@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, WarmstartError
 
 _HERE = Path(__file__).parent
@@ -48,6 +52,39 @@ def add(text: str, stem: str, date: str, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     path.write_text(text, "utf8")
     return path
+
+
+def command(
+    description: str,
+    config_type: type[Config],
+    run: Callable[[Path, Any, datetime], dict[str, Any]],
+    *,
+    folder: str,
+    stem: str,
+    out: Path,
+) -> int:
+    """Read a benchmark's command line, measure, and add the result; return the exit status.
+
+    Args:
+        description: for `--help`.
+        config_type: of its settings.
+        run: measures: (folder of the data, settings, now) → record.
+        folder: below `WARMSTART_DATA`.
+        stem: of the result's name.
+        out: where results go.
+    """
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--out", type=Path, default=out)
+    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
+    chosen = parser.parse_args()
+
+    def work() -> None:
+        config = config_type.parse(json.loads(chosen.settings))
+        data = Path(os.environ.get("WARMSTART_DATA", ".")) / folder
+        record = run(data, config, datetime.now(UTC))
+        print(add(spelled(record), stem, record["date"], chosen.out))
+
+    return told(work)
 
 
 def told(work: Callable[[], None]) -> int:

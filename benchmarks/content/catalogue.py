@@ -14,13 +14,10 @@ content, and chance. The data is private, as that of `cold_items`. A result is a
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +35,8 @@ from warmstart.index import top_k
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.content import ContentMap
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.encoding import encode_items
 
 RESULTS = Path(__file__).parent / "results"
@@ -177,19 +175,14 @@ def _places(scores: FloatArray, wanted: FloatArray, cold: Any) -> list[float]:  
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="Cold films among known ones, cold users.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = CatalogueConfig.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "catalogue-ml-1m", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "Cold films among known ones, cold users.",
+        CatalogueConfig,
+        run,
+        folder="ml-1m",
+        stem="catalogue-ml-1m",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

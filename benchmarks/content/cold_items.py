@@ -11,13 +11,10 @@ added, never edited.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import re
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +31,8 @@ from warmstart.core.rng import generator
 from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.content import ContentMap
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.encoding import encode_items
 
 RESULTS = Path(__file__).parent / "results"
@@ -230,19 +228,14 @@ def _record(
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="Items that nobody has met.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = ColdItems.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "cold-items-ml-1m", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "Items that nobody has met.",
+        ColdItems,
+        run,
+        folder="ml-1m",
+        stem="cold-items-ml-1m",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

@@ -14,12 +14,9 @@ folder that holds amazon-musical-instruments/. A result is added, never edited.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +39,8 @@ from warmstart.evaluation.metrics import ndcg
 from warmstart.index import top_k
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.review_vectors import MODALITY, encode_reviews
 from warmstart.recommenders.trust import standardised
 
@@ -189,19 +187,14 @@ def _unseen(scores: FloatArray, shown: Histories) -> FloatArray:
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="Reviews as content of items and users.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "amazon-musical-instruments"
-        config = ReviewsConfig.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "reviews-amazon", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "Reviews as content of items and users.",
+        ReviewsConfig,
+        run,
+        folder="amazon-musical-instruments",
+        stem="reviews-amazon",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from warmstart.encoders.text import SentenceEncoder
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.content import ContentMap
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.encoding import encode_items
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.recommender import Recommender

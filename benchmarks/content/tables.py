@@ -182,7 +182,7 @@ def speed_tables(line: Callable[[Iterable[str]], str]) -> str:
     lines += ["", line([f"into {added['items']:,} items", "seconds", "of them the processor's"])]
     lines.append(line([":--", "--:", "--:"]))
     for name, key in (
-        ("one item, the first after loading", "first"),
+        ("one item, the first", "first"),
         ("one item", "one"),
         (f"one item, the slowest of {added['adds']}", "one_worst"),
         (f"{added['batch']:,} items at once", "batch"),

@@ -2,26 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks.content.cold_items import RESULTS
+from benchmarks.content.tables import newest
 from benchmarks.content.text_to_list import HALVES, KINDS, LANGUAGES, OURS
 
 EXPERIMENT = "text-to-list"
-
-
-def newest() -> tuple[str, dict[str, Any]] | None:
-    """Return (file stem, record) of the newest result, or None."""
-    found: tuple[str, dict[str, Any]] | None = None
-    for path in sorted(RESULTS.glob("*.json")):
-        record = json.loads(path.read_text("utf8"))
-        if record["experiment"] != EXPERIMENT:
-            continue
-        if found is None or record["date"] > found[1]["date"]:
-            found = path.stem, record
-    return found
 
 
 def text_to_list_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
@@ -31,7 +18,7 @@ def text_to_list_table(line: Callable[[Iterable[str]], str], short: Any) -> str:
         line: spells a row.
         short: spells a share.
     """
-    known = newest()
+    known = newest(EXPERIMENT)
     if known is None:
         return "No result is committed yet; `python -m benchmarks.content.text_to_list` adds one."
     stem, record = known

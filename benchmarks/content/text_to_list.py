@@ -44,7 +44,7 @@ from warmstart.evaluation.significance import bootstrap_interval
 from warmstart.index import top_k
 from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.encoding import encode_items
 
 INTENTS = Path(__file__).with_name("intents.json")

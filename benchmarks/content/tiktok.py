@@ -13,12 +13,9 @@ added, never edited.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +32,8 @@ from warmstart.core.rng import generator
 from warmstart.data import Dataset, SplitConfig, make_split
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.content import ContentMap
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 
 RESULTS = Path(__file__).parent / "results"
 RIDGE = "ridge per user, image and audio"
@@ -148,19 +146,14 @@ def run(folder: Path, config: TikTok, now: datetime) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="Videos that nobody has met.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "tiktok-diffmm"
-        config = TikTok.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "cold-items-tiktok", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "Videos that nobody has met.",
+        TikTok,
+        run,
+        folder="tiktok-diffmm",
+        stem="cold-items-tiktok",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

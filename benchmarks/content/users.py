@@ -9,12 +9,9 @@ and item-kNN. The data is private, as that of `cold_items`. A result is added, n
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +25,8 @@ from warmstart.core.config import Config
 from warmstart.data import SplitConfig, make_split
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 
 RESULTS = Path(__file__).parent / "results"
 WITHOUT, WITH = "warmstart, no content", "warmstart, content"
@@ -93,19 +91,14 @@ def run(folder: Path, config: UsersConfig, now: datetime) -> dict[str, Any]:
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="Content for cold users over known films.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = UsersConfig.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "users-ml-1m", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "Content for cold users over known films.",
+        UsersConfig,
+        run,
+        folder="ml-1m",
+        stem="users-ml-1m",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

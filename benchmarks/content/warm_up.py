@@ -12,13 +12,10 @@ The data is private, as in `cold_items`. A result is added, never edited.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +33,8 @@ from warmstart.evaluation.metrics import ndcg
 from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
 from warmstart.index import top_k
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.encoding import encode_items
 
 RESULTS = Path(__file__).parent / "results"
@@ -200,19 +198,14 @@ def _likes(evidence: sp.csr_array) -> sp.csr_array:
 
 def main() -> int:
     """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="The first users of new films.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = WarmUp.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC))
-        text = records.spelled(record)
-        print(records.add(text, "warm-up-ml-1m", record["date"], chosen.out))
-
-    return records.told(work)
+    return records.command(
+        "The first users of new films.",
+        WarmUp,
+        run,
+        folder="ml-1m",
+        stem="warm-up-ml-1m",
+        out=RESULTS,
+    )
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from benchmarks.speed.measure import SpeedConfig
 from benchmarks.speed.plot import plot_cost
 from warmstart.data import load_dataset
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE = (6_040, 3_706, 95)

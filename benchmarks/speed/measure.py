@@ -16,7 +16,8 @@ from pydantic import Field
 from benchmarks.speed.models import drawn
 from warmstart.core.config import Config
 from warmstart.core.types import FloatArray, Histories, IntArray
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 
 
 class SpeedConfig(Config):

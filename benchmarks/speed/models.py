@@ -10,7 +10,8 @@ import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, State
 from warmstart.meta.belief import Belief, learn_belief
-from warmstart.recommenders.default import Default, DefaultConfig
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.ials import IALS, IALSConfig
 from warmstart.recommenders.memory import learn_memories
 from warmstart.recommenders.parts import FACTORS, FIRST_CLOSED, Parts, empty

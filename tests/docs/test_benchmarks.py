@@ -14,7 +14,7 @@ from benchmarks.speed.measure import SpeedConfig, line
 
 from warmstart.core.types import Histories
 from warmstart.data import SplitConfig, load_dataset, make_split
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 

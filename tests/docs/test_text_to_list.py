@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
-from benchmarks.content import text_tables, text_to_list
+from benchmarks.content import tables, text_tables, text_to_list
 from benchmarks.content.cold_items import SCHEMA
 from benchmarks.content.text_to_list import (
     HALVES,
@@ -283,7 +283,7 @@ def test_every_method_is_judged_and_tabulated(tmp_path, monkeypatch, capsys, rea
     if reads:  # four films of the West for every wish
         assert of["test", "warmstart"]["zh"]["by_kind"] == {"genre": 1.0, "negation": 0.0}
         assert of["development", "warmstart"]["en"]["precision"][0] == 0
-    monkeypatch.setattr(text_tables, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(tables, "RESULTS", tmp_path / "results")
     assert "No result" in text_tables.text_to_list_table(_line, short)
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "text-to-list-a.json").write_text(json.dumps(record), "utf8")

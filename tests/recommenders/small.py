@@ -1,6 +1,6 @@
 """Settings under which the default method trains in a second."""
 
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 
 SMALL = DefaultConfig.parse(
     {

@@ -6,7 +6,7 @@ import pytest
 from warmstart.core.registry import lookup, names
 from warmstart.core.types import State
 from warmstart.data import load_dataset
-from warmstart.recommenders.default import DefaultConfig
+from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.itemknn import ItemKNN, ItemKNNConfig
 from warmstart.recommenders.multvae import MultVAEConfig
 from warmstart.recommenders.pair import PairConfig

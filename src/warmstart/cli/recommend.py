@@ -32,6 +32,9 @@ def recommend(
         str | None,
         typer.Option(help='What the user asks for: "quiet space films, no horror".'),
     ] = None,
+    trust_encoders: Annotated[
+        bool, typer.Option(help="Send the text to an endpoint, as the model names it.")
+    ] = False,
     dislikes: Annotated[
         list[str] | None, typer.Option(help="Title or id that the user does not like.")
     ] = None,
@@ -74,7 +77,9 @@ def recommend(
     recommender = load(model)
     mask = None if candidates is None else _mask(recommender, candidates)
     if histories is None and users is None:
-        _one(recommender, likes, text, dislikes, user, k, filter, exclude, mask, json)
+        _one(
+            recommender, likes, text, trust_encoders, dislikes, user, k, filter, exclude, mask, json
+        )
         return
     if likes or dislikes or user or text is not None:
         raise ConfigError("give --likes and --text for one user or --histories for many, not both")
@@ -116,6 +121,7 @@ def _one(
     recommender: Recommender,
     likes: list[str] | None,
     text: str | None,
+    trust_encoders: bool,
     dislikes: list[str] | None,
     user: list[str] | None,
     k: int,
@@ -130,6 +136,7 @@ def _one(
     found = recommender.recommend(
         likes or [],
         text=text,
+        trust_encoders=trust_encoders,
         dislikes=dislikes or [],
         user=_known(user),
         k=k,

@@ -24,7 +24,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import lsqr
 
 from warmstart.core.errors import DataError
-from warmstart.encoders.clauses import CONTRASTS, LACKING, NOT, is_chinese, spans, tokens
+from warmstart.encoders.clauses import is_chinese, spans, tokens
+from warmstart.encoders.cues import CONTRASTS, LACKING, NOT
 
 GOOD = (
     "good", "great", "excellent", "amazing", "awesome", "perfect", "perfectly", "best", "better",

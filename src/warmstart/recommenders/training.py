@@ -38,7 +38,7 @@ from warmstart.recommenders.words import asked_for
 if TYPE_CHECKING:
     from warmstart.models.set_encoder import SetEncoder
     from warmstart.recommenders.checkpoint import Checkpoint
-    from warmstart.recommenders.default import DefaultConfig
+    from warmstart.recommenders.default_config import DefaultConfig
 
 _FEWEST_USERS = 30  # with fewer users to practise on, no encoder and no gates are trained
 _SCORES_AT_ONCE = 1 << 23  # of one part, when the gates are chosen: 32 MB
