@@ -7,6 +7,7 @@ WarmstartError
 ├── ConfigError        a setting is unknown, out of range, or does not fit the data
 ├── ArtifactError      a saved model is damaged, hostile, or of a newer format
 ├── DivergedError      training ran away to values that are not finite
+├── LanguageModelError a language model gave no answer in time, or none that can be read
 └── MissingExtraError  an optional dependency is not installed (names the install line)
 
 A message says what is wrong, which value, and what to do about it.
@@ -59,6 +60,10 @@ class ArtifactError(WarmstartError):
 
 class DivergedError(WarmstartError):
     """Training ran away to values that are not finite; the last good checkpoint stands."""
+
+
+class LanguageModelError(WarmstartError):
+    """A language model gave no answer in time, or none that can be read."""
 
 
 class MissingExtraError(WarmstartError, ImportError):

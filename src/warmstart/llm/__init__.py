@@ -1,0 +1,1 @@
+"""Language models: they parse and explain, and never choose; the catalogue chooses."""

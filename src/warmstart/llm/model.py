@@ -1,0 +1,95 @@
+"""What every language model offers here, whether it runs in this process or behind an address."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+Role = Literal["system", "user", "assistant"]
+Mode = Literal["schema", "grammar", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a model said, and what it cost. Its text is untrusted.
+
+    Attributes:
+        text: as it came.
+        prompt_tokens: that were read.
+        tokens: that were written.
+        usd: price of both.
+        cached: whether it came from the cache, and so cost nothing.
+    """
+
+    text: str
+    prompt_tokens: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+    cached: bool = False
+
+
+@runtime_checkable
+class LanguageModel(Protocol):
+    """A chat model.
+
+    Attributes:
+        name: what people call it.
+        version: changes whenever its answers may.
+        mode: how it can be held to a JSON schema: by the server's schemas, by a grammar, or not.
+    """
+
+    name: str
+    version: str
+
+    @property
+    def mode(self) -> Mode: ...
+
+    def complete(
+        self,
+        messages: Sequence[Message],
+        *,
+        schema: Mapping[str, Any] | None = None,
+        max_tokens: int = 256,
+        timeout_seconds: float = 30.0,
+    ) -> Reply:
+        """Return the model's answer.
+
+        Args:
+            messages: the chat so far.
+            schema: JSON schema that the answer is asked to fit; whether it does is for the caller
+                to check.
+            max_tokens: most that it may write.
+            timeout_seconds: for all of it, repeated tries included.
+
+        Raises:
+            LanguageModelError: no answer within the time, or none that can be read.
+        """
+        ...
+
+    def choose(
+        self,
+        messages: Sequence[Message],
+        choices: Sequence[str],
+        *,
+        timeout_seconds: float = 30.0,
+    ) -> list[float] | None:
+        """Return the log-probability of each of a few one-token answers; None if not offered.
+
+        Args:
+            messages: the chat, which ends where the answer begins.
+            choices: the answers, such as letters.
+            timeout_seconds: for all of it.
+
+        Raises:
+            LanguageModelError: no answer within the time.
+        """
+        ...
