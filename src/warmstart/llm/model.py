@@ -51,7 +51,9 @@ class LanguageModel(Protocol):
     version: str
 
     @property
-    def mode(self) -> Mode: ...
+    def mode(self) -> Mode:
+        """How the model can be held to a schema, as found out by asking it."""
+        ...
 
     def complete(
         self,
