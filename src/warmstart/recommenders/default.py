@@ -52,7 +52,9 @@ class Default:
         trust: how much taste counts beside what the user asks for in words.
         content: how items without interactions borrow from the others, or None.
         first_users: how the first users of such an item are heard, or None.
-        lent_gates: how much a user's likes lend to such items directly, or None.
+        lent_gates: how much a user's likes lend to such items directly, and where these stand among
+            the known ones, or None.
+        new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -65,6 +67,7 @@ class Default:
     content: ContentMap | None
     first_users: FirstUsers | None
     lent_gates: Gates | None
+    new: IntArray
     quality: list[dict[str, Any]]
     vectors: FloatArray
     _centre: npt.NDArray[np.float32]
@@ -72,6 +75,7 @@ class Default:
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
+        self.new = np.zeros(0, np.int64)
 
     def fit(
         self,
@@ -133,7 +137,7 @@ class Default:
     def borrowing(
         self, content: ContentMap, items: IntArray, own: Content, likes: sp.csr_array
     ) -> Default:
-        """Return a model in which some items are placed by another map of their content.
+        """Return a model in which some items are new, and placed by another map of their content.
 
         Args:
             content: the map.
@@ -142,7 +146,7 @@ class Default:
             likes: (users, items) what the model was trained on, with `keep_folds`.
         """
         other = self._copy()
-        other.content, other.first_users = content, None
+        other.content, other.first_users, other.new = content, None, items
         other.lent_gates = other._learned_lent_gates(likes, self.held, 0)
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
@@ -222,6 +226,7 @@ class Default:
         grown = self._copy()
         grown.parts = self.parts.grown(n_new)
         n_old = len(self.parts.log_popularity)
+        grown.new = np.concatenate([self.new, np.arange(n_old, n_old + n_new)])
         if self.content is not None:
             if any(block.known.any() for block in content.values()):
                 new = np.arange(n_old, n_old + n_new)
@@ -269,8 +274,10 @@ class Default:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
         arrays |= {"gate_weights": self.gates.weights, "centre": self._centre}
+        arrays["new_items"] = self.new
         if self.lent_gates is not None:
-            arrays |= {"lent_shots": self.lent_gates.shots, "lent_weights": self.lent_gates.weights}
+            gates = self.lent_gates
+            arrays |= {"placing_shots": gates.shots, "placing_weights": gates.weights}
         arrays |= {"trust_shots": self.trust.shots, "trust_weights": self.trust.weights}
         meta = {
             "config": self.config.model_dump(mode="json"),
@@ -298,9 +305,9 @@ class Default:
             dislike=config.memory_dislike,
         )
         method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
-        method.lent_gates = None
-        if "lent_shots" in arrays:
-            method.lent_gates = Gates(arrays["lent_shots"], arrays["lent_weights"])
+        method.lent_gates, method.new = None, arrays.get("new_items", method.new)
+        if "placing_shots" in arrays:
+            method.lent_gates = Gates(arrays["placing_shots"], arrays["placing_weights"])
         method.trust = UNLEARNED
         if "trust_shots" in arrays:  # models saved before wishes were heard have none
             method.trust = Gates(arrays["trust_shots"], arrays["trust_weights"])
@@ -318,6 +325,7 @@ class Default:
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
+        other.new = self.new
         other._centre = self._centre
         return other
 
@@ -377,6 +385,7 @@ class Default:
             columns.append(parts.recency.rise[:, None])
         self._unmet = np.unique(parts.lent.indices)
         self._lent = sp.csr_array(parts.lent[:, self._unmet])
+        self._is_new = np.isin(self._unmet, self.new)
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
@@ -426,7 +435,7 @@ class Default:
             whole = (said.data * root[rows], said.indices, said.indptr)
             lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
             gate = self.lent_gates.at(histories.shots)
-            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate)
+            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
