@@ -1,0 +1,385 @@
+"""Asking a server over HTTP: one JSON posted, and the body of the first good reply.
+
+A server out of reach is asked again with growing pauses, and never beyond the caller's deadline;
+what it says is measured before it is believed, and shown only in short, printable lines without the
+key. The key is read from an environment variable when it is needed, and goes to no other host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import random
+import re
+import ssl
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import unquote, urljoin, urlsplit
+
+from warmstart.core.errors import ConfigError, DataError, MissingExtraError
+
+_ABOUT_THE_CONTENT = frozenset({400, 413, 422})
+_WORTH_RETRYING = frozenset({408, 425, 429})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_MOST_MOVES = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
+_SHORTEST = 1e-3  # seconds; an answer is not waited for shorter
+_BYTES_OF_AN_ERROR = 10_000
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+
+
+class RefusedError(Exception):
+    """The server says that what was sent is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back from one exchange."""
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Server:
+    """One address of one server; safe to share between threads.
+
+    Attributes:
+        url: the address.
+        requests: how many were sent so far, those that failed included.
+
+    Example:
+        >>> import time
+        >>> clock = {"sleep": time.sleep, "now": time.time, "rng": random.Random()}
+        >>> Server("http://localhost:8080/v1", "embeddings", **clock).url
+        'http://localhost:8080/v1/embeddings'
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        path: str,
+        *,
+        sleep: Callable[[float], object],
+        now: Callable[[], float],
+        rng: random.Random,
+        api_key_env: str | None = None,
+        timeout_seconds: float = 60.0,
+        retries: int = 4,
+        most_at_once: int | None = None,
+    ) -> None:
+        """Set up; nothing is sent yet.
+
+        Args:
+            base_url: as `plain_address` returns it.
+            path: what comes after it.
+            sleep: waits so many seconds.
+            now: seconds since the epoch.
+            rng: spreads the pauses of several clients.
+            api_key_env: environment variable of the key; None sends none.
+            timeout_seconds: for one answer.
+            retries: how often a request is sent again after the server failed.
+            most_at_once: requests on their way at one time; further ones wait. None sets no limit.
+        """
+        self.base_url, self.url = base_url, f"{base_url}/{path}"
+        self.requests = 0
+        self._sleep, self._now, self._rng = sleep, now, rng
+        self._api_key_env, self._timeout, self._retries = api_key_env, timeout_seconds, retries
+        self._most_at_once = most_at_once
+        self._slots = threading.Semaphore(most_at_once) if most_at_once else None
+        self._counting = threading.Lock()
+
+    def post(
+        self,
+        body: Mapping[str, Any],
+        *,
+        most_bytes: int,
+        within_seconds: float | None = None,
+        retries: int | None = None,
+    ) -> bytes:
+        """Return the body of the first good reply.
+
+        Args:
+            body: sent as JSON.
+            most_bytes: a longer reply is refused.
+            within_seconds: for all tries and pauses together; by default there is no such limit.
+            retries: instead of those of the server.
+
+        Raises:
+            RefusedError: the server says that what was sent is at fault.
+            DataError: the server fails, however often it is asked, or until the time is over.
+            ConfigError: the environment variable of the key is not set.
+            MissingExtraError: urllib3 is not installed.
+        """
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        if self._api_key_env is not None:
+            headers["Authorization"] = f"Bearer {self._key()}"
+        content = json.dumps(body).encode()
+        until = None if within_seconds is None else self._now() + within_seconds
+        tries = 1 + (self._retries if retries is None else retries)
+        late = f"{self.url} gave no answer within {within_seconds or 0:g} seconds"
+        why = "all of them spent on waiting"
+        for attempt in range(tries):
+            left = float("inf") if until is None else until - self._now()
+            if left <= 0:
+                raise DataError(f"{late} ({why}); check the server, or give it more time")
+            asked_for: str | None = None
+            try:
+                answer = self._asked(content, headers, most_bytes, left)
+            except _OutOfReachError as error:
+                why = self.shown(f"{type(error.cause).__name__}: {error.cause}", 200)
+                if isinstance(error.cause, ssl.SSLCertVerificationError):
+                    raise DataError(f"{self.url} is not who it says ({why})") from None
+            else:
+                if 200 <= answer.status < 300:
+                    return answer.body
+                why = f"HTTP {answer.status}: {self._message(answer)}"
+                if answer.status in _ABOUT_THE_CONTENT:
+                    raise RefusedError(why)
+                if answer.status not in _WORTH_RETRYING and answer.status < 500:
+                    raise DataError(
+                        f"{self.url} refused the request ({why}); check base_url, model and "
+                        "api_key_env"
+                    )
+                asked_for = answer.headers.get("Retry-After")
+            if attempt + 1 < tries:
+                pause = self._pause(attempt, asked_for)
+                if until is not None and self._now() + pause >= until:
+                    raise DataError(f"{late} ({why}); the next try would come too late")
+                self._sleep(pause)
+        raise DataError(
+            f"{self.url} gave no answer, asked {tries} times ({why}); check base_url and the "
+            "server, or try later"
+        )
+
+    def shown(self, said: object, most: int) -> str:
+        """Return what a server said as a line that is safe to show: short, and without the key."""
+        text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        if self._api_key_env is not None:
+            text = text.replace(self._key(), "***")
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
+
+    def _pause(self, attempt: int, asked_for: str | None) -> float:
+        """Return seconds to wait: growing, spread, and no shorter than the server asks for."""
+        pause = _FIRST_PAUSE * 2.0 ** min(attempt, 20) * self._rng.uniform(0.5, 1.0)
+        return min(max(pause, _seconds(asked_for, self._now())), _LONGEST_PAUSE)
+
+    def _asked(self, content: bytes, headers: Mapping[str, str], most: int, left: float) -> _Answer:
+        """Return one answer, in another thread: not even a name server keeps the caller longer.
+
+        Whoever gives up leaves the thread to its own timeouts; until then it keeps its slot, so
+        that the server never sees more requests at once than it should.
+        """
+        began = self._now()
+        if self._slots and not self._slots.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+            busy = f"{self._most_at_once} other requests took all the time"
+            raise _OutOfReachError(TimeoutError(busy))
+        seconds = max(min(self._timeout, left - (self._now() - began)), _SHORTEST)
+        found: Future[_Answer] = Future()
+
+        def ask() -> None:
+            try:
+                with _failures():
+                    found.set_result(self._exchange(content, headers, most, seconds))
+            except BaseException as error:
+                found.set_exception(error)
+            finally:
+                if self._slots:
+                    self._slots.release()
+
+        threading.Thread(target=ask, daemon=True, name="warmstart-http").start()
+        try:
+            return found.result(seconds)
+        except TimeoutError:
+            raise _OutOfReachError(TimeoutError("timed out")) from None
+
+    def _exchange(
+        self, content: bytes, headers: Mapping[str, str], most: int, seconds: float
+    ) -> _Answer:
+        """Send one request, follow it where the key may go, and read what comes back."""
+        url, until = self.url, self._now() + seconds
+        for _ in range(_MOST_MOVES):
+            with self._counting:
+                self.requests += 1
+            response = self._pool.request(
+                "POST",
+                url,
+                body=content,
+                headers=headers,
+                timeout=seconds,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,  # a small reply may unpack to a large one
+            )
+            try:
+                to = urljoin(url, response.headers.get("Location") or url)
+                web = urlsplit(to).scheme in ("http", "https")
+                if response.status not in _MOVED or to == url or not web:
+                    good = 200 <= response.status < 300
+                    body = self._body(response, most if good else _BYTES_OF_AN_ERROR, until, good)
+                    return _Answer(response.status, response.reason, response.headers, body)
+                _check_move(url, to)
+                url = to
+            finally:
+                response.close()
+        raise OSError(f"redirected more than {_MOST_MOVES} times")
+
+    def _body(self, response: Any, most: int, until: float, good: bool) -> bytes:  # noqa: ANN401
+        """Read a reply that neither drips for ever nor fills the memory."""
+        parts, size = list[bytes](), 0
+        while part := response.read1(1 << 16):
+            parts.append(part)
+            size += len(part)
+            if size > most and good:
+                raise DataError(f"{self.url} sent more than {most:,} bytes; is base_url right?")
+            if size > most:
+                break
+            if self._now() > until:
+                raise TimeoutError(f"no end after {self._timeout:g} seconds")
+        return b"".join(parts)
+
+    @cached_property
+    def _pool(self) -> Any:  # noqa: ANN401
+        """Connections, kept open and through the proxy of the environment, if there is one."""
+        urllib3, parts = _urllib3(), urlsplit(self.url)
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        size = self._most_at_once or 4
+        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
+            return urllib3.PoolManager(maxsize=size)
+        place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        name = f"{unquote(place.username or '')}:{unquote(place.password or '')}"
+        return urllib3.ProxyManager(
+            f"{place.scheme}://{place.netloc.rpartition('@')[2]}",
+            maxsize=size,
+            proxy_headers=urllib3.make_headers(proxy_basic_auth=name) if len(name) > 1 else None,
+        )
+
+    def _message(self, answer: _Answer) -> str:
+        """Return what the server says about a failure, in one short line."""
+        said: object
+        try:
+            found = json.loads(answer.body)
+            inner = found.get("error", found)
+            said = inner.get("message", inner) if isinstance(inner, Mapping) else inner
+        except (ValueError, RecursionError, AttributeError):
+            said = answer.body
+        return self.shown(said, 200) or self.shown(answer.reason, 200)
+
+    def _key(self) -> str:
+        variable = self._api_key_env or ""
+        key = os.environ.get(variable, "").strip()
+        if not key:
+            raise ConfigError(
+                f"the environment variable {variable} is not set; put the key of "
+                f"{self.base_url} into it, or set api_key_env to None"
+            )
+        if not (key.isascii() and key.isprintable()):
+            raise ConfigError(
+                f"the environment variable {variable} holds characters that no key has (line "
+                "breaks, letters beyond ASCII); set it again"
+            )
+        return key
+
+
+def plain_address(value: str) -> str:
+    """Return the base address of a server as it is used, without a slash at its end.
+
+    Raises:
+        ConfigError: it is none, or holds what has no place in one, such as a password.
+    """
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise ConfigError("base_url holds characters that no address has; encode or remove them")
+    try:
+        parts = urlsplit(value)
+        _ = parts.port
+    except ValueError as error:
+        raise ConfigError(f"base_url is no address ({error}); mend it") from None
+    if "@" in parts.netloc:
+        raise ConfigError(
+            "base_url holds a name or a password; put the key into an environment variable and "
+            "name that in api_key_env"
+        )
+    if parts.query or parts.fragment:
+        raise ConfigError("base_url holds a query or a fragment (? or #); leave it out")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(
+            f"base_url={value!r} is not http or https with a host; give one such as "
+            "http://localhost:8080/v1"
+        )
+    return value.rstrip("/")
+
+
+def name_of_a_variable(value: str | None) -> str | None:
+    """Return the name of the environment variable of a key.
+
+    Raises:
+        ConfigError: it is no such name; it may be the key itself, so it is not shown.
+    """
+    if value is not None and not _VARIABLE.fullmatch(value):
+        raise ConfigError(
+            "api_key_env is not the name of an environment variable in capitals, such as "
+            "OPENAI_API_KEY; if it is the key itself, put that into a variable"
+        )
+    return value
+
+
+class _OutOfReachError(Exception):
+    """There was no whole answer."""
+
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+        super().__init__(str(cause))
+
+
+@contextlib.contextmanager
+def _failures() -> Iterator[None]:
+    """Turn whatever goes wrong on the way into one error with the plain cause."""
+    known = _urllib3().exceptions
+    try:
+        yield
+    except (known.HTTPError, OSError, ValueError) as error:
+        inner = [part for part in error.args if isinstance(part, BaseException)]
+        cause = next(iter(inner), error.__cause__) or error
+        if isinstance(cause, known.TimeoutError):
+            cause = TimeoutError("timed out")
+        raise _OutOfReachError(cause) from None
+
+
+def _check_move(url: str, to: str) -> None:
+    """Refuse a redirect to where the key may not go: another host, or from https to http."""
+    old, new = urlsplit(url), urlsplit(to)
+    safer = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
+    if not safer and (old.scheme, old.netloc) != (new.scheme, new.netloc):
+        raise DataError(
+            f"{url} redirects to {new.scheme}://{new.hostname}, where the key and the texts were "
+            "not meant to go; if that is right, set base_url to it"
+        )
+
+
+def _urllib3() -> Any:  # noqa: ANN401
+    try:
+        return importlib.import_module("urllib3")
+    except ImportError:
+        raise MissingExtraError("urllib3", extra="endpoint") from None
+
+
+def _seconds(asked_for: str | None, now: float) -> float:
+    """Return the seconds of a Retry-After, given in seconds or as a date; 0 where it is neither."""
+    if asked_for is None:
+        return 0.0
+    if asked_for.strip().isdecimal():
+        return float(asked_for[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(asked_for).timestamp() - now)
+    except (ValueError, OverflowError):
+        return 0.0
