@@ -31,7 +31,6 @@ _WORTH_RETRYING = frozenset({408, 425, 429})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _MOST_MOVES = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
-_SHORTEST = 1e-3  # seconds; an answer is not waited for shorter
 _BYTES_OF_AN_ERROR = 10_000
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
@@ -180,10 +179,11 @@ class Server:
         that the server never sees more requests at once than it should.
         """
         began = self._now()
-        if self._slots and not self._slots.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+        got = self._slots is None or self._slots.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        seconds = min(self._timeout, left - (self._now() - began))
+        if not got:
             busy = f"{self._most_at_once} other requests took all the time"
             raise _OutOfReachError(TimeoutError(busy))
-        seconds = max(min(self._timeout, left - (self._now() - began)), _SHORTEST)
         found: Future[_Answer] = Future()
 
         def ask() -> None:
@@ -198,7 +198,7 @@ class Server:
 
         threading.Thread(target=ask, daemon=True, name="warmstart-http").start()
         try:
-            return found.result(seconds)
+            return found.result(max(seconds, 0.0))
         except TimeoutError:
             raise _OutOfReachError(TimeoutError("timed out")) from None
 
@@ -206,6 +206,8 @@ class Server:
         self, content: bytes, headers: Mapping[str, str], most: int, seconds: float
     ) -> _Answer:
         """Send one request, follow it where the key may go, and read what comes back."""
+        if seconds <= 0:
+            raise TimeoutError("timed out")
         url, until = self.url, self._now() + seconds
         for _ in range(_MOST_MOVES):
             with self._counting:
