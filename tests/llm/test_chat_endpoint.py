@@ -43,10 +43,11 @@ def test_the_built_in_models_come_in_by_the_door():
         kind = getattr(import_module(module), name)
         given = {"base_url": "http://localhost/v1", "model": "m"} if "endpoint" in module else {}
         assert kind(kind.config_type.parse(given)).name
-    assert isinstance(made("http://localhost/v1"), LanguageModel)
 
 
 def test_what_is_sent_and_what_comes_back(faulty):
+    assert isinstance(made(faulty), LanguageModel)
+    faulty.seen.clear()
     model = made(faulty, temperature=0.5, seed=3, usd_per_million_prompt_tokens=2)
     reply = model.complete(CHAT, max_tokens=9)
     assert (reply.text, reply.prompt_tokens, reply.tokens, reply.usd) == ("banana", 7, 3, 14e-6)
