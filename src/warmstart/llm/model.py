@@ -61,7 +61,7 @@ class LanguageModel(Protocol):
     def mode(self) -> Mode:
         """How the model can be held to a schema, as found out by asking it.
 
-        The first look may ask a server, and in Python 3.11 `isinstance(model, LanguageModel)` looks.
+        The first look may ask a server; in Python 3.11 `isinstance(model, LanguageModel)` looks.
         """
         ...
 
