@@ -7,32 +7,22 @@ key. The key is read from an environment variable when it is needed, and goes to
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import json
 import os
 import random
 import re
 import ssl
-import threading
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from functools import cached_property
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urlsplit
 
-from warmstart.core.errors import ConfigError, DataError, MissingExtraError
+from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.exchange import Answer, Connections, OutOfReachError
 
 _ABOUT_THE_CONTENT = frozenset({400, 413, 422})
 _WORTH_RETRYING = frozenset({408, 425, 429})
-_MOVED = frozenset({301, 302, 303, 307, 308})
-_MOST_MOVES = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
-_SHORTEST = 1e-3  # seconds; an answer is not waited for shorter
-_BYTES_OF_AN_ERROR = 10_000
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
 
 
@@ -40,22 +30,11 @@ class RefusedError(Exception):
     """The server says that what was sent is at fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What came back from one exchange."""
-
-    status: int
-    reason: str
-    headers: Mapping[str, str]
-    body: bytes
-
-
 class Server:
     """One address of one server; safe to share between threads.
 
     Attributes:
         url: the address.
-        requests: how many were sent so far, those that failed included.
 
     Example:
         >>> import time
@@ -91,12 +70,14 @@ class Server:
             most_at_once: requests on their way at one time; further ones wait. None sets no limit.
         """
         self.base_url, self.url = base_url, f"{base_url}/{path}"
-        self.requests = 0
         self._sleep, self._now, self._rng = sleep, now, rng
         self._api_key_env, self._timeout, self._retries = api_key_env, timeout_seconds, retries
-        self._most_at_once = most_at_once
-        self._slots = threading.Semaphore(most_at_once) if most_at_once else None
-        self._counting = threading.Lock()
+        self._connections = Connections(self.url, now=now, most_at_once=most_at_once)
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far, those that failed included."""
+        return self._connections.requests
 
     def post(
         self,
@@ -134,8 +115,14 @@ class Server:
                 raise DataError(f"{late} ({why}); check the server, or give it more time")
             asked_for: str | None = None
             try:
-                answer = self._asked(content, headers, most_bytes, left)
-            except _OutOfReachError as error:
+                answer = self._connections.post(
+                    content,
+                    headers,
+                    most_bytes=most_bytes,
+                    timeout_seconds=self._timeout,
+                    left_seconds=left,
+                )
+            except OutOfReachError as error:
                 why = self.shown(f"{type(error.cause).__name__}: {error.cause}", 200)
                 if isinstance(error.cause, ssl.SSLCertVerificationError):
                     raise DataError(f"{self.url} is not who it says ({why})") from None
@@ -173,98 +160,7 @@ class Server:
         pause = _FIRST_PAUSE * 2.0 ** min(attempt, 20) * self._rng.uniform(0.5, 1.0)
         return min(max(pause, _seconds(asked_for, self._now())), _LONGEST_PAUSE)
 
-    def _asked(self, content: bytes, headers: Mapping[str, str], most: int, left: float) -> _Answer:
-        """Return one answer, in another thread: not even a name server keeps the caller longer.
-
-        Whoever gives up leaves the thread to its own timeouts; until then it keeps its slot, so
-        that the server never sees more requests at once than it should.
-        """
-        began = self._now()
-        if self._slots and not self._slots.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
-            busy = f"{self._most_at_once} other requests took all the time"
-            raise _OutOfReachError(TimeoutError(busy))
-        seconds = max(min(self._timeout, left - (self._now() - began)), _SHORTEST)
-        found: Future[_Answer] = Future()
-
-        def ask() -> None:
-            try:
-                with _failures():
-                    found.set_result(self._exchange(content, headers, most, seconds))
-            except BaseException as error:
-                found.set_exception(error)
-            finally:
-                if self._slots:
-                    self._slots.release()
-
-        threading.Thread(target=ask, daemon=True, name="warmstart-http").start()
-        try:
-            return found.result(seconds)
-        except TimeoutError:
-            raise _OutOfReachError(TimeoutError("timed out")) from None
-
-    def _exchange(
-        self, content: bytes, headers: Mapping[str, str], most: int, seconds: float
-    ) -> _Answer:
-        """Send one request, follow it where the key may go, and read what comes back."""
-        url, until = self.url, self._now() + seconds
-        for _ in range(_MOST_MOVES):
-            with self._counting:
-                self.requests += 1
-            response = self._pool.request(
-                "POST",
-                url,
-                body=content,
-                headers=headers,
-                timeout=seconds,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-                decode_content=False,  # a small reply may unpack to a large one
-            )
-            try:
-                to = urljoin(url, response.headers.get("Location") or url)
-                web = urlsplit(to).scheme in ("http", "https")
-                if response.status not in _MOVED or to == url or not web:
-                    good = 200 <= response.status < 300
-                    body = self._body(response, most if good else _BYTES_OF_AN_ERROR, until, good)
-                    return _Answer(response.status, response.reason, response.headers, body)
-                _check_move(url, to)
-                url = to
-            finally:
-                response.close()
-        raise OSError(f"redirected more than {_MOST_MOVES} times")
-
-    def _body(self, response: Any, most: int, until: float, good: bool) -> bytes:  # noqa: ANN401
-        """Read a reply that neither drips for ever nor fills the memory."""
-        parts, size = list[bytes](), 0
-        while part := response.read1(1 << 16):
-            parts.append(part)
-            size += len(part)
-            if size > most and good:
-                raise DataError(f"{self.url} sent more than {most:,} bytes; is base_url right?")
-            if size > most:
-                break
-            if self._now() > until:
-                raise TimeoutError(f"no end after {self._timeout:g} seconds")
-        return b"".join(parts)
-
-    @cached_property
-    def _pool(self) -> Any:  # noqa: ANN401
-        """Connections, kept open and through the proxy of the environment, if there is one."""
-        urllib3, parts = _urllib3(), urlsplit(self.url)
-        proxy = urllib.request.getproxies().get(parts.scheme)
-        size = self._most_at_once or 4
-        if not proxy or urllib.request.proxy_bypass(parts.hostname or ""):
-            return urllib3.PoolManager(maxsize=size)
-        place = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        name = f"{unquote(place.username or '')}:{unquote(place.password or '')}"
-        return urllib3.ProxyManager(
-            f"{place.scheme}://{place.netloc.rpartition('@')[2]}",
-            maxsize=size,
-            proxy_headers=urllib3.make_headers(proxy_basic_auth=name) if len(name) > 1 else None,
-        )
-
-    def _message(self, answer: _Answer) -> str:
+    def _message(self, answer: Answer) -> str:
         """Return what the server says about a failure, in one short line."""
         said: object
         try:
@@ -331,46 +227,6 @@ def name_of_a_variable(value: str | None) -> str | None:
             "OPENAI_API_KEY; if it is the key itself, put that into a variable"
         )
     return value
-
-
-class _OutOfReachError(Exception):
-    """There was no whole answer."""
-
-    def __init__(self, cause: BaseException) -> None:
-        self.cause = cause
-        super().__init__(str(cause))
-
-
-@contextlib.contextmanager
-def _failures() -> Iterator[None]:
-    """Turn whatever goes wrong on the way into one error with the plain cause."""
-    known = _urllib3().exceptions
-    try:
-        yield
-    except (known.HTTPError, OSError, ValueError) as error:
-        inner = [part for part in error.args if isinstance(part, BaseException)]
-        cause = next(iter(inner), error.__cause__) or error
-        if isinstance(cause, known.TimeoutError):
-            cause = TimeoutError("timed out")
-        raise _OutOfReachError(cause) from None
-
-
-def _check_move(url: str, to: str) -> None:
-    """Refuse a redirect to where the key may not go: another host, or from https to http."""
-    old, new = urlsplit(url), urlsplit(to)
-    safer = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
-    if not safer and (old.scheme, old.netloc) != (new.scheme, new.netloc):
-        raise DataError(
-            f"{url} redirects to {new.scheme}://{new.hostname}, where the key and the texts were "
-            "not meant to go; if that is right, set base_url to it"
-        )
-
-
-def _urllib3() -> Any:  # noqa: ANN401
-    try:
-        return importlib.import_module("urllib3")
-    except ImportError:
-        raise MissingExtraError("urllib3", extra="endpoint") from None
 
 
 def _seconds(asked_for: str | None, now: float) -> float:

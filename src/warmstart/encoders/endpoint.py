@@ -28,6 +28,7 @@ from warmstart.core.types import FloatArray
 from warmstart.encoders.text import chunked, pooled, read_text
 
 _PROBE = "warmstart"  # a text that no server has reason to refuse
+_MOST_COUNTED = 10**9  # tokens of one reply; more is no count
 _BYTES_PER_TEXT = 1_000_000  # of a reply: some forty thousand numbers
 
 
@@ -271,7 +272,7 @@ def _tokens(usage: object) -> int:
     if isinstance(usage, Mapping):
         for key in ("total_tokens", "prompt_tokens"):
             tokens = usage.get(key)
-            if type(tokens) is int and tokens >= 0:
+            if type(tokens) is int and 0 <= tokens <= _MOST_COUNTED:
                 return tokens
     return 0
 
