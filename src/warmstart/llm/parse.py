@@ -91,7 +91,7 @@ def parsed(
 
 
 def checked(reply: str, text: str, choices: Choices) -> Parsed | None:
-    """Return what a reply says that can be kept; None where it is no JSON object of ours.
+    """Return what a reply says that can be kept; None where it is no JSON object as asked for.
 
     Args:
         reply: as it came.
@@ -108,7 +108,7 @@ def checked(reply: str, text: str, choices: Choices) -> Parsed | None:
         ('genres: Jazz', 'count 3')
     """
     read = read_object(reply)
-    if read is None or not set(read) & set(choices.schema()["properties"]):
+    if read is None or set(read) - set(choices.schema()["properties"]):
         return None
     sieve = _Sieve(Said(text), choices)
     filters = [
