@@ -136,20 +136,16 @@ def checked(
     ]
     for column in choices.years:
         filters += sieve.bounds(column, read.get(f"{column} from"), read.get(f"{column} to"))
-    phrases = {
-        name: sieve.phrases(texts(read, name, MOST_ENTRIES)) for name in ("likes", "dislikes")
-    }
-    names = {
-        name: sieve.names(texts(read, name, MOST_ENTRIES))
-        for name in ("liked_items", "disliked_items")
-    }
-    both = set(names["liked_items"]) & set(names["disliked_items"])
+    likes, dislikes = (sieve.phrases(texts(read, n, MOST_ENTRIES)) for n in ("likes", "dislikes"))
+    liked, disliked = (
+        sieve.names(texts(read, n, MOST_ENTRIES)) for n in ("liked_items", "disliked_items")
+    )
     wish = Wish(
         domain=sieve.domain(read.get("domain")),
-        likes=phrases["likes"],
-        dislikes=tuple(p for p in phrases["dislikes"] if p not in phrases["likes"]),
-        liked_items=tuple(n for n in names["liked_items"] if n not in both),
-        disliked_items=tuple(n for n in names["disliked_items"] if n not in both),
+        likes=tuple(phrase for phrase in likes if phrase not in dislikes),
+        dislikes=tuple(phrase for phrase in dislikes if phrase not in likes),
+        liked_items=tuple(name for name in liked if name not in disliked),
+        disliked_items=tuple(name for name in disliked if name not in liked),
         filters=tuple(_consistent(filters)),
         count=sieve.count(read.get("count")),
         language=language_of(text),
