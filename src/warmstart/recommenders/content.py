@@ -38,7 +38,8 @@ _WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 1_500, 0.2
 _FEWEST = 20  # items; fewer cannot teach anything
 _AT_ONCE = 4_096
-_TOGETHER = 8  # new items whose rows are summed at once: so few that they stay in cache
+_TOGETHER = 16  # new items whose rows are summed at once
+_PANEL = 1 << 15  # columns of a matrix that lends to many: what it is multiplied by stays in cache
 _KEPT_DIMS = 4_096  # of all blocks; up to so many the solved part of the regression is saved
 _LENT = 2_000  # weights that are kept of a new item; fewer cost much of its quality
 
@@ -441,25 +442,32 @@ def _rows_and_columns(
         neighbours: entries kept of a row, and of a column.
         layers: whose sum lends.
     """
-    n = len(new)
+    n, n_items = weights.shape
+    width = n_items if n <= _TOGETHER else _PANEL
+    at = [slice(start, start + width) for start in range(0, n_items, width)]
+    panels = [(p, m if width == n_items else sp.csr_array(m[:, p])) for m in layers for p in at]
     parts = [slice(start, start + _TOGETHER) for start in range(0, n, _TOGETHER)]
     lending = [np.ascontiguousarray(weights[part].T) for part in parts]
     corner = np.zeros((n, n), np.float32)
     bottom, right = [], []
     for part, some in zip(parts, lending, strict=True):
-        columns = sum(m @ some for m in layers)
+        columns = np.zeros(some.shape, np.float32)
+        for p, panel in panels:
+            columns += panel @ some[p]
         corner[:, part] = weights @ columns
         columns[new] = 0
         right.append(truncate(np.ascontiguousarray(columns.T), neighbours))
     for part, some in zip(parts, lending, strict=True):
-        rows = np.ascontiguousarray(sum(m.T @ some for m in layers).T)
+        rows = np.zeros(some.shape[::-1], np.float32)
+        for p, panel in panels:
+            rows[:, p] += (panel.T @ some).T
         rows[:, new] = corner[part]
         bottom.append(truncate(rows, neighbours))
     below, beside = sp.vstack(bottom).tocoo(), sp.vstack(right).tocoo()
     (row, column), (item, other) = below.coords, beside.coords
     data = np.concatenate([below.data, beside.data])
-    at = np.concatenate([new[row], other]), np.concatenate([column, new[item]])
-    return narrow(sp.csr_array((data, at), shape=(weights.shape[1],) * 2))
+    places = np.concatenate([new[row], other]), np.concatenate([column, new[item]])
+    return narrow(sp.csr_array((data, places), shape=(n_items, n_items)))
 
 
 def _lending_to(
