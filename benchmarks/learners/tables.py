@@ -271,8 +271,8 @@ def objective_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  #
     about = (
         f"{first['protocol'][0].upper()}{first['protocol'][1:]}, {len(first['seeds'])} splits "
         f"(seeds {', '.join(map(str, first['seeds']))}), 95 % intervals; `*`: p < .05 by a paired "
-        f"permutation test, Holm-corrected over the shots (the mean is one test more). {names}, commit "
-        f"`{first['commit'][:12]}`. Seconds are those of a busy machine."
+        f"permutation test, Holm-corrected over the shots (the mean is one test more). {names}, "
+        f"commit `{first['commit'][:12]}`. Seconds are those of a busy machine."
     )
     return "\n".join([*lines, "", about])
 
