@@ -47,8 +47,15 @@ class LanguageModel(Protocol):
         mode: how it can be held to a JSON schema: by the server's schemas, by a grammar, or not.
     """
 
-    name: str
-    version: str
+    @property
+    def name(self) -> str:
+        """What people call the model."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """What its answers depend on besides the question."""
+        ...
 
     @property
     def mode(self) -> Mode:
