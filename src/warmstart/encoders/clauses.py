@@ -37,6 +37,7 @@ from warmstart.encoders.cues import (
     CLOSERS,
     CONTENT,
     CONTRASTS,
+    JOINTS,
     LACKING,
     LAST,
     NOT,
@@ -227,7 +228,8 @@ class _Reader:
             self.begin = at + size
             return at + size
         touching = fresh and self.cued == "unwanted"
-        inside = not fresh and self.sign < 0
+        joined = at > 0 and self.words[at - 1].text in JOINTS  # "no robots and no wars"
+        inside = not fresh and self.sign < 0 and not joined
         if self._end(at, before_cue=True):
             self.before = len(self.done) - 1
         self.comma = False
