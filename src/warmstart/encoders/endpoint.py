@@ -2,7 +2,7 @@
 
 What the server says is untrusted: replies are matched to texts by their `index`, measured, and
 refused where they do not fit. A text that the server refuses is found by halving its batch, so that
-the others keep their vectors. How the server is asked, and where its key may go, is `http.py`.
+the others keep their vectors. How the server is asked, and where its key may go, is `core/http.py`.
 
 Reference: https://platform.openai.com/docs/api-reference/embeddings
 """
@@ -23,11 +23,12 @@ from pydantic import Field, field_validator
 
 from warmstart.core.config import Config
 from warmstart.core.errors import DataError
+from warmstart.core.http import RefusedError, Server, name_of_a_variable, plain_address
 from warmstart.core.types import FloatArray
-from warmstart.encoders.http import RefusedError, Server, name_of_a_variable, plain_address
 from warmstart.encoders.text import chunked, pooled, read_text
 
 _PROBE = "warmstart"  # a text that no server has reason to refuse
+_MOST_COUNTED = 10**9  # tokens of one reply; more is no count
 _BYTES_PER_TEXT = 1_000_000  # of a reply: some forty thousand numbers
 
 
@@ -271,7 +272,7 @@ def _tokens(usage: object) -> int:
     if isinstance(usage, Mapping):
         for key in ("total_tokens", "prompt_tokens"):
             tokens = usage.get(key)
-            if type(tokens) is int and tokens >= 0:
+            if type(tokens) is int and 0 <= tokens <= _MOST_COUNTED:
                 return tokens
     return 0
 

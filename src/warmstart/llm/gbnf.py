@@ -18,14 +18,14 @@ from typing import Any
 from warmstart.core.errors import ConfigError
 
 _DIGITS = 15  # of a whole number without bounds, which any reader of JSON holds exactly
-_LISTED = 200  # a range of so many whole numbers is listed
+_LISTED = 500  # a range of so many whole numbers is listed
 _DEEPEST = 50
 _SHARED = {
     "char": r'[^"\\\x00-\x1F\x7F] | "\\" ["\\/bfnrt]',
     "text": r'"\"" char* "\""',
     "comma": '"," " "?',
     "colon": '":" " "?',
-    "number": r'"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,15})? ([eE] [-+]? [0-9]{1,2})?',
+    "number": r'"-"? ("0" | [1-9] [0-9]{0,14}) ("." [0-9]{1,8})? ([eE] [-+]? [0-9]{1,2})?',
     "anything": 'anyobject | anylist | text | number | "true" | "false" | "null"',
     "anyobject": '"{" (text colon anything (comma text colon anything)*)? "}"',
     "anylist": '"[" (anything (comma anything)*)? "]"',

@@ -59,7 +59,10 @@ class LanguageModel(Protocol):
 
     @property
     def mode(self) -> Mode:
-        """How the model can be held to a schema, as found out by asking it."""
+        """How the model can be held to a schema, as found out by asking it.
+
+        The first look may ask a server; in Python 3.11 `isinstance(model, LanguageModel)` looks.
+        """
         ...
 
     def complete(

@@ -1,27 +1,24 @@
 """Asking a server over HTTP: one JSON posted, and the body of the first good reply.
 
-A server out of reach is asked again with growing pauses; what it says is measured before it is
-believed, and shown only in short, printable lines without the key. The key is read from an
-environment variable when it is needed, and goes to no other host.
+A server out of reach is asked again with growing pauses, and never beyond the caller's deadline;
+what it says is measured before it is believed, and shown only in short, printable lines without the
+key. The key is read from an environment variable when it is needed, and goes to no other host.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import random
 import re
 import ssl
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import IO, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.exchange import Answer, Connections, OutOfReachError
 
 _ABOUT_THE_CONTENT = frozenset({400, 413, 422})
 _WORTH_RETRYING = frozenset({408, 425, 429})
@@ -34,11 +31,10 @@ class RefusedError(Exception):
 
 
 class Server:
-    """One address of one server.
+    """One address of one server; safe to share between threads.
 
     Attributes:
         url: the address.
-        requests: how many were sent so far, those that failed included.
 
     Example:
         >>> import time
@@ -58,6 +54,7 @@ class Server:
         api_key_env: str | None = None,
         timeout_seconds: float = 60.0,
         retries: int = 4,
+        most_at_once: int | None = None,
     ) -> None:
         """Set up; nothing is sent yet.
 
@@ -70,60 +67,85 @@ class Server:
             api_key_env: environment variable of the key; None sends none.
             timeout_seconds: for one answer.
             retries: how often a request is sent again after the server failed.
+            most_at_once: requests on their way at one time; further ones wait. None sets no limit.
         """
         self.base_url, self.url = base_url, f"{base_url}/{path}"
-        self.requests = 0
         self._sleep, self._now, self._rng = sleep, now, rng
         self._api_key_env, self._timeout, self._retries = api_key_env, timeout_seconds, retries
-        self._open = urllib.request.build_opener(_SameHost()).open
-        self._counting = threading.Lock()
+        self._connections = Connections(self.url, now=now, most_at_once=most_at_once)
 
-    def post(self, body: Mapping[str, Any], *, most_bytes: int) -> bytes:
+    @property
+    def requests(self) -> int:
+        """How many requests were sent so far, those that failed included."""
+        return self._connections.requests
+
+    def post(
+        self,
+        body: Mapping[str, Any],
+        *,
+        most_bytes: int,
+        within_seconds: float | None = None,
+        retries: int | None = None,
+    ) -> bytes:
         """Return the body of the first good reply.
 
         Args:
             body: sent as JSON.
             most_bytes: a longer reply is refused.
+            within_seconds: for all tries and pauses together; by default there is no such limit.
+            retries: instead of those of the server.
 
         Raises:
             RefusedError: the server says that what was sent is at fault.
-            DataError: the server fails, however often it is asked.
+            DataError: the server fails, however often it is asked, or until the time is over.
             ConfigError: the environment variable of the key is not set.
+            MissingExtraError: urllib3 is not installed.
         """
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         if self._api_key_env is not None:
             headers["Authorization"] = f"Bearer {self._key()}"
-        request = urllib.request.Request(
-            self.url, json.dumps(body).encode(), headers, method="POST"
-        )
-        for attempt in range(self._retries + 1):
+        content = json.dumps(body).encode()
+        until = None if within_seconds is None else self._now() + within_seconds
+        tries = 1 + (self._retries if retries is None else retries)
+        late = f"{self.url} gave no answer within {within_seconds or 0:g} seconds"
+        why = "all of them spent on waiting"
+        for attempt in range(tries):
+            left = float("inf") if until is None else until - self._now()
+            if left <= 0:
+                raise DataError(f"{late} ({why}); check the server, or give it more time")
             asked_for: str | None = None
-            with self._counting:
-                self.requests += 1
             try:
-                with self._open(request, timeout=self._timeout) as response:
-                    return self._body(response, most_bytes)
-            except urllib.error.HTTPError as error:
-                with error:
-                    why = f"HTTP {error.code}: {self._message(error)}"
-                if error.code in _ABOUT_THE_CONTENT:
-                    raise RefusedError(why) from None
-                if error.code not in _WORTH_RETRYING and error.code < 500:
+                answer = self._connections.post(
+                    content,
+                    headers,
+                    most_bytes=most_bytes,
+                    timeout_seconds=self._timeout,
+                    left_seconds=left,
+                )
+            except OutOfReachError as error:
+                why = self.shown(f"{type(error.cause).__name__}: {error.cause}", 200)
+                if isinstance(error.cause, ssl.SSLCertVerificationError):
+                    raise DataError(f"{self.url} is not who it says ({why})") from None
+            else:
+                if 200 <= answer.status < 300:
+                    return answer.body
+                why = f"HTTP {answer.status}: {self._message(answer)}"
+                if answer.status in _ABOUT_THE_CONTENT:
+                    raise RefusedError(why)
+                if answer.status not in _WORTH_RETRYING and answer.status < 500:
                     raise DataError(
                         f"{self.url} refused the request ({why}); check base_url, model and "
                         "api_key_env"
-                    ) from None
-                asked_for = error.headers.get("Retry-After")
-            except (OSError, UnicodeError, http.client.HTTPException) as error:
-                cause = getattr(error, "reason", error)
-                why = self.shown(f"{type(cause).__name__}: {cause}", 200)
-                if isinstance(cause, ssl.SSLCertVerificationError):
-                    raise DataError(f"{self.url} is not who it says ({why})") from None
-            if attempt < self._retries:
-                self._sleep(self._pause(attempt, asked_for))
+                    )
+                asked_for = answer.headers.get("Retry-After")
+            if attempt + 1 < tries:
+                pause = self._pause(attempt, asked_for)
+                if until is not None and self._now() + pause >= until:
+                    raise DataError(f"{late} ({why}); the next try would come too late")
+                self._sleep(pause)
         raise DataError(
-            f"{self.url} gave no answer, asked {self._retries + 1} times ({why}); check base_url "
-            "and the server, or try later"
+            f"{self.url} gave no answer, asked {tries} times ({why}); check base_url and the "
+            "server, or try later"
         )
 
     def shown(self, said: object, most: int) -> str:
@@ -138,33 +160,16 @@ class Server:
         pause = _FIRST_PAUSE * 2.0 ** min(attempt, 20) * self._rng.uniform(0.5, 1.0)
         return min(max(pause, _seconds(asked_for, self._now())), _LONGEST_PAUSE)
 
-    def _body(self, response: http.client.HTTPResponse, most: int) -> bytes:
-        """Read a reply that neither drips for ever nor fills the memory."""
-        until, parts, size = self._now() + self._timeout, list[bytes](), 0
-        while part := response.read1(1 << 16):
-            parts.append(part)
-            size += len(part)
-            if size > most:
-                raise DataError(f"{self.url} sent more than {most:,} bytes; is base_url right?")
-            if self._now() > until:
-                raise TimeoutError(f"no end after {self._timeout:g} seconds")
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(parts)
-
-    def _message(self, error: urllib.error.HTTPError) -> str:
+    def _message(self, answer: Answer) -> str:
         """Return what the server says about a failure, in one short line."""
+        said: object
         try:
-            text = error.read(10_000)
-        except (OSError, http.client.HTTPException):
-            return str(error.reason)
-        try:
-            found = json.loads(text)
+            found = json.loads(answer.body)
             inner = found.get("error", found)
             said = inner.get("message", inner) if isinstance(inner, Mapping) else inner
         except (ValueError, RecursionError, AttributeError):
-            said = text
-        return self.shown(said, 200) or str(error.reason)
+            said = answer.body
+        return self.shown(said, 200) or self.shown(answer.reason, 200)
 
     def _key(self) -> str:
         variable = self._api_key_env or ""
@@ -222,29 +227,6 @@ def name_of_a_variable(value: str | None) -> str | None:
             "OPENAI_API_KEY; if it is the key itself, put that into a variable"
         )
     return value
-
-
-class _SameHost(urllib.request.HTTPRedirectHandler):
-    """Follows a redirect only where the key may go: to the same host, not from https to http."""
-
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: http.client.HTTPMessage,
-        newurl: str,
-    ) -> urllib.request.Request:
-        old, new = urlsplit(req.full_url), urlsplit(newurl)
-        safer = (old.scheme, new.scheme) == ("http", "https") and old.hostname == new.hostname
-        if not safer and (old.scheme, old.netloc) != (new.scheme, new.netloc):
-            fp.close()
-            raise DataError(
-                f"{req.full_url} redirects to {new.scheme}://{new.hostname}, where the key and the "
-                "texts were not meant to go; if that is right, set base_url to it"
-            )
-        return urllib.request.Request(newurl, req.data, dict(req.headers), method="POST")
 
 
 def _seconds(asked_for: str | None, now: float) -> float:
