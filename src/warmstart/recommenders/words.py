@@ -203,6 +203,24 @@ class Words:
                     scores -= values @ asked
         return Heard(scores, tuple(wanted), tuple(unwanted), tuple(spoken), tuple(times))
 
+    def near(self, text: str, column: str) -> FloatArray:
+        """Return (items,) cosines of a text with one block of texts; 0 where an item has none.
+
+        Args:
+            text: a few words, in any language of the encoder.
+            column: name of a block that this encoder encoded.
+
+        Raises:
+            DataError: the text cannot be encoded.
+        """
+        query = self._vectors([text])[0]
+        query = query / max(float(np.linalg.norm(query)), 1e-9)
+        block = self.content[column]
+        values = block.dense()
+        values = values - values[block.known].mean(axis=0) if block.known.any() else values
+        norms = np.maximum(np.linalg.norm(values, axis=1), 1e-9)
+        return np.asarray(np.where(block.known, (values @ query) / norms, 0), np.float32)
+
     def reasons(
         self, heard: Heard, items: IntArray, others: Sequence[str] | None = None
     ) -> list[str]:
