@@ -138,7 +138,7 @@ def _one(
         text=text,
         trust_encoders=trust_encoders,
         dislikes=dislikes or [],
-        user=_known(user),
+        user=known_of(user),
         k=k,
         filter=condition,
         exclude=exclude or (),
@@ -166,7 +166,12 @@ def _one(
     Console().print(table)
 
 
-def _known(user: list[str] | None) -> dict[str, str] | None:
+def known_of(user: list[str] | None) -> dict[str, str] | None:
+    """Return what --user says: column → value.
+
+    Raises:
+        ConfigError: a pair without "=".
+    """
     if not user:
         return None
     known = {}

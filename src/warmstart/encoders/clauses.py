@@ -172,8 +172,11 @@ class _Reader:
     def _is_break(self, at: int) -> bool:
         word, here = self.words[at].text, self.words[at]
         if word == ".":  # not in 4.5 or "Mr. Robot"
-            if at and self.words[at - 1].text in ABBREVIATED:
-                return False
+            before = self.words[at - 1].text if at else ""
+            if before in ABBREVIATED or (
+                len(before) == 1 and before.isascii() and before.isalpha()
+            ):
+                return False  # an initial, too: Dean R. Brooks
             return at + 1 == len(self.words) or self.words[at + 1].start > here.stop
         if word == "-":
             apart = self.text[max(0, here.start - 1) : here.stop + 1]

@@ -12,10 +12,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_path
-
 import warmstart
 from warmstart.core.errors import ConfigError
+from warmstart.data.fetch import cache_dir
 from warmstart.llm.model import LanguageModel
 from warmstart.recommenders.asking.conversation import State
 from warmstart.recommenders.asking.engine import DEADLINE_SECONDS, Answer, answer
@@ -151,14 +150,16 @@ class LLMRecommender:
 
     @cached_property
     def _indexed(self) -> Retriever:
-        return Retriever(self.recommender.fitted, self.fusion, self.trust_encoders)
+        retriever = Retriever(self.recommender.fitted, self.fusion, self.trust_encoders)
+        retriever.prepare()  # no part of a request's deadline
+        return retriever
 
 
 def _films() -> Recommender:
     """Return a recommender of MovieLens-100K, from the cache if one was trained before."""
     from warmstart.data import load_dataset
 
-    folder = user_cache_path("warmstart") / "models" / f"{_FILMS}-{warmstart.__version__}"
+    folder = cache_dir() / "models" / f"{_FILMS}-{warmstart.__version__}"
     if (folder / "manifest.json").is_file():
         return load(folder)
     model = Recommender().fit(load_dataset(_FILMS))

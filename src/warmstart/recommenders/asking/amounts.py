@@ -141,7 +141,9 @@ def bounds(text: str, known: Attributes) -> list[Bound]:
         (rf"{_AMOUNT}\s*(?P<said>以下|以内|之内|之下|or less|or under|or shorter|or fewer)", "<=", "<="),
         (rf"{_AMOUNT}\s*(?P<said>以上|之上|起|or more|or longer|or above|and up)", ">=", ">="),
     )  # fmt: skip
-    ranged = rf"(?:between\s+)?{_AMOUNT}\s*(?:-|–|to|and|到|至)\s*{_AMOUNT.replace('?P<', '?P<to_')}"
+    ranged = (
+        rf"(?:between\s+)?{_AMOUNT}\s*(?:-|–|to|and|到|至)\s*{_AMOUNT.replace('?P<', '?P<to_')}"
+    )
     for hit in re.finditer(ranged, text, re.I):
         unit = hit["to_unit"] or hit["to_cur"] or hit["unit"] or hit["cur"]
         meant = _meant(unit, text[: hit.start()], known)

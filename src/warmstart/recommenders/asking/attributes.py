@@ -8,6 +8,7 @@ says that somebody's name is meant.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -189,12 +190,16 @@ class Attributes:
         return owners[0]
 
     def _surname(self, text: str, start: int, stop: int) -> tuple[Mention, int] | None:
-        named = self._surnames.get(text[start:stop].lower())
-        if named is None or not text[start].isupper():
+        """Return the person whose surname stands behind "by" or "with"."""
+        people = self._surnames.get(text[start:stop].lower(), ())
+        if not people or not text[start].isupper():
             return None
-        said = re.search(rf"\b(?:{_BY}|{_WITH})\s+(?:the\s+)?$", text[:start], re.I)
-        column, value = named
-        return (Mention(column, value, start, stop, True), 1) if said else None
+        for cue, columns in ((_BY, _MAKERS), (_WITH, _ACTORS)):
+            if re.search(rf"\b(?:{cue})\s+(?:the\s+)?$", text[:start], re.I):
+                own = sorted({p for p in people if re.search(columns, p[0], re.I)})
+                if len(own) == 1:
+                    return Mention(*own[0], start, stop, True), 1
+        return None
 
     @cached_property
     def _folded(self) -> dict[str, dict[str, str]]:
@@ -221,17 +226,16 @@ class Attributes:
         return found
 
     @cached_property
-    def _surnames(self) -> dict[str, tuple[str, str]]:
-        """Surname → the one person of a column of names who has it."""
+    def _surnames(self) -> dict[str, list[tuple[str, str]]]:
+        """Surname → (column, value) of the people who have it."""
         found: dict[str, list[tuple[str, str]]] = {}
         for column, values in self.values.items():
-            if len(values) > _MANY or re.search(f"{_MAKERS}|{_ACTORS}", column, re.I):
+            if re.search(f"{_MAKERS}|{_ACTORS}", column, re.I):
                 for value in values:
                     first, _, last = _plain(value).rpartition(" ")
                     if first and len(last) >= 4:
                         found.setdefault(last, []).append((column, value))
-        one = {name: people for name, people in found.items() if len({v for _, v in people}) == 1}
-        return {name: people[0] for name, people in one.items()}
+        return found
 
     @cached_property
     def _most_words(self) -> int:
@@ -284,7 +288,7 @@ def _joined(words: list[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    return _joined([word for word, _, _ in _words(name)])
+    return _joined([word for word, _, _ in _words(unicodedata.normalize("NFKC", name))])
 
 
 def _plurals(name: str) -> list[str]:

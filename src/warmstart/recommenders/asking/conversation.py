@@ -8,6 +8,7 @@ same. "less violent", 不要动画片: further wishes, which replace what they c
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,11 @@ _PLACE = re.compile(
 )
 _COMPARED: tuple[tuple[Kind, Operator, str], ...] = (
     ("year", "<", r"\b(?:older|earlier)\b|(?:更|再)?[老旧早]一?[点些]|更[老旧早]"),
-    ("year", ">", r"\b(?:newer|more recent|later|more modern)\b|(?:更|再)?[新近]一?[点些]|更新|更近"),
+    (
+        "year",
+        ">",
+        r"\b(?:newer|more recent|later|more modern)\b|(?:更|再)?[新近]一?[点些]|更新|更近",
+    ),
     ("minutes", "<", r"\bshorter\b|(?:更|再)?短一?[点些]|更短"),
     ("minutes", ">", r"\blonger\b|(?:更|再)?长一?[点些]|更长"),
     ("price", "<", r"\b(?:cheaper|less expensive)\b|(?:更|再)?便宜一?[点些]|更便宜"),
@@ -149,11 +154,14 @@ def listen(text: str, state: State, catalogue: Catalogue, known: Attributes) -> 
         column = known.of_kind(kind)
         if column is None:
             refused.append(f"“{found[0]}”: the catalogue knows no {kind} of its items")
+            rest = rest[: found.start()] + " " + rest[found.end() :]
             continue
         value = _middle(state.shown, column, catalogue)
         if value is None:
             refused.append(f"“{found[0]}”: the {column} of what was shown is not known")
             continue
+        bound = math.ceil(value) if operator == "<" else math.floor(value)
+        value = bound if kind == "year" else value
         filters.append(Condition(column=column, operator=operator, value=value))
         rest = rest[: found.start()] + " " + rest[found.end() :]
     rest = re.sub(r"^[\s,.!?，。！？]*(?:的|一点|please|ones|and|but)?[\s,.!?，。！？]*$", "", rest)

@@ -189,10 +189,11 @@ def _histories(retriever: Retriever, state: State, resolved: Resolved) -> Histor
 
 
 def _left(resolved: Resolved, state: State, n: int) -> Any:  # noqa: ANN401  (a mask or None)
-    if resolved.mask is None and not state.gone:
+    gone = [*state.gone, *resolved.gone]
+    if resolved.mask is None and not gone:
         return None
     mask = np.ones(n, bool) if resolved.mask is None else resolved.mask.copy()
-    mask[list(state.gone)] = False
+    mask[gone] = False
     return mask
 
 

@@ -145,8 +145,10 @@ def _asked(
                 spelled = f"{condition.column} {number:g}"
                 found.append(said["year"].format(number) if year else spelled)
     own = set(retriever.kinds(item))
-    for pair in heard.values if heard is not None else ():
-        if pair in own:
+    said_words = () if heard is None else heard.wanted
+    for pair in () if heard is None else heard.values:
+        named = any((m.column, m.value) == pair for p in said_words for m in known.mentions(p))
+        if pair in own and named:
             found.append(known.called(*pair, language))
     return list(dict.fromkeys(found))
 

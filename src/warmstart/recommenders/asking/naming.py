@@ -171,4 +171,3 @@ def _capitals(part: list[re.Match[str]]) -> bool:
 
 def _inside(place: int, named: Named) -> bool:
     return named.start <= place < named.stop
-

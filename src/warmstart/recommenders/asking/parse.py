@@ -56,14 +56,14 @@ _FILLER_EN = re.compile(
     r"those|one|just|really|hi|hello|hey|thanks|thank|which|kids|friends|also|then|so|not|too|set|"
     r"made|most|very|other|another|evening|weekend|idea|ideas|i'd|i'm|let|know|whatever|am|"
     r"looking|all|time|how|get|list|help|bored|loved?|liked?|hated?|enjoyed|seen|watched|ideally|"
-    r"preferably|my|mine|our|much|many|lot|lots)\b",
+    r"preferably|similar|starring|directed|written|featuring|who|in the style|my|mine|our|much|many|lot|lots)\b",
     re.IGNORECASE,
 )
 _FILLER_ZH = re.compile(
     rf"{KINDS_ZH}|今晚|今天|现在|晚上|周末|什么|怎么|哪些|有没有|没有|推荐|一些|一下|一点|几部|好看|好听|好玩|"
     r"喜欢|类似|还有|其他|随便|帮我|给我|我|你|请|想|看|听|读|买|玩|要|有|吗|呢|吧|啊|的|了|片|部|本|个|些|点|"
     r"很|也|都|还|和|或|这样|那样|一样|过|爱|来|再|找|好|新|得|是|就|能|会|可以|以及|谢谢|觉得|不错|像|跟|"
-    r"左右|大概|大约|题材"
+    r"左右|大概|大约|题材|导演|主演|出演|演"
 )
 _CUT = re.compile(rf"\b(?:{KINDS_EN})\b|(?<=[\u4e00-\u9fff])的(?=[\u4e00-\u9fff])", re.IGNORECASE)
 _ABOUT = re.compile(r"\s*(?:about\b|关于|有关|讲)", re.IGNORECASE)
@@ -237,9 +237,7 @@ def _values(read: _Reading, clauses: Sequence[tuple[int, int, int]], known: Attr
                     read.require(mention.column, "has not", mention.value)
                     read.take(mention.start, mention.stop)
     for column, mentioned in wanted.items():
-        gaps = [
-            read.text[a.stop : b.start] for a, b in zip(mentioned, mentioned[1:], strict=False)
-        ]
+        gaps = [read.text[a.stop : b.start] for a, b in zip(mentioned, mentioned[1:], strict=False)]
         if len({m.value for m in mentioned}) == 1 or all(_ADJACENT.fullmatch(g) for g in gaps):
             for mention in mentioned:
                 read.require(column, "has", mention.value)

@@ -114,9 +114,7 @@ def _others(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(n for n in names if n.casefold() not in {k.casefold() for k in known})
 
 
-def _within(
-    seconds: float, model: LanguageModel, query: str, known: Attributes
-) -> Wish | None:
+def _within(seconds: float, model: LanguageModel, query: str, known: Attributes) -> Wish | None:
     """Return the model's reading if it comes in time; a late or failing model is left behind."""
     until = time.monotonic() + seconds
     answers: list[Wish | None] = []

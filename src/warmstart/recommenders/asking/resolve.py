@@ -39,7 +39,8 @@ class Resolved:
 
     Attributes:
         liked: dense indices of the items that it names and likes.
-        disliked: of those that it names and does not like.
+        disliked: of those that it names and does not like; of a series, the best known.
+        gone: further items of such a series.
         filters: the conditions that are applied.
         mask: (items,) which items fulfil them; None for all.
         conflict: the condition that left no item, or None.
@@ -51,6 +52,7 @@ class Resolved:
 
     liked: tuple[int, ...] = ()
     disliked: tuple[int, ...] = ()
+    gone: tuple[int, ...] = ()
     filters: tuple[Condition, ...] = ()
     mask: Mask | None = None
     conflict: Condition | None = None
@@ -73,13 +75,15 @@ def resolve(
     """
     notes: list[str] = []
     refused: list[str] = []
+    gone: list[int] = []
     both: list[tuple[list[int], list[str]]] = []
-    for names in (wish.liked_items, wish.disliked_items):
+    for sign, names in ((1, wish.liked_items), (-1, wish.disliked_items)):
         found: list[int] = []
         lost: list[str] = []
         for name in names:
             items, note = find(name, catalogue, words)
-            found += items
+            found += items if sign > 0 else items[:1]
+            gone += [] if sign > 0 else items[1:]
             if not items:
                 lost.append(name)
                 refused.append(f"“{name}” is no item of the catalogue")
@@ -92,6 +96,7 @@ def resolve(
     return Resolved(
         liked=tuple(i for i in liked if i not in disliked),
         disliked=tuple(disliked),
+        gone=tuple(gone),
         filters=kept,
         mask=mask,
         conflict=conflict,
@@ -151,9 +156,7 @@ def sound(
             elif value is None:
                 refused.append(f"{spelled}: the column has no such value")
             else:
-                operator = {"=": "has", "!=": "has not"}.get(
-                    condition.operator, condition.operator
-                )
+                operator = {"=": "has", "!=": "has not"}.get(condition.operator, condition.operator)
                 kept.append(
                     Condition.model_validate(
                         {"column": condition.column, "operator": operator, "value": value}
@@ -235,5 +238,3 @@ def _number(value: str | int | float) -> float | None:
         return float(value)
     except ValueError:
         return None
-
-

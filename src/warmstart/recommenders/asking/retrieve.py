@@ -97,6 +97,11 @@ class Retriever:
         except (ConfigError, MissingExtraError):
             return None
 
+    def prepare(self) -> None:
+        """Build what the first request would have to wait for."""
+        _ = self.attributes.mentions("a"), self.fitted.catalogue.titles.bearing("a"), self._kinds
+        self._wish(["a quiet evening"], [])
+
     def find(
         self,
         histories: Histories,
