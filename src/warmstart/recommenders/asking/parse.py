@@ -57,7 +57,8 @@ _FILLER_EN = re.compile(
     r"those|one|just|really|hi|hello|hey|thanks|thank|which|kids|friends|also|then|so|not|too|set|"
     r"made|most|very|other|another|evening|weekend|idea|ideas|i'd|i'm|let|know|whatever|am|"
     r"looking|all|time|how|get|list|help|bored|loved?|liked?|hated?|enjoyed|seen|watched|ideally|"
-    r"preferably|similar|starring|directed|written|featuring|who|in the style|my|mine|our|much|many|lot|"
+    r"preferably|similar|"
+    r"starring|directed|written|featuring|who|in the style|my|mine|our|much|many|lot|"
     r"lots)\b",
     re.IGNORECASE,
 )
