@@ -41,8 +41,8 @@ class Lexical:
 
     Example:
         >>> index = Lexical.of_texts(["a submarine under ice", "潜水艇大战", "two dogs"])
-        >>> index.score(["submarines"]).argmax(), index.score(["潜水艇"]).argmax()
-        (0, 1)
+        >>> [int(index.score([asked]).argmax()) for asked in ("submarines", "潜水艇")]
+        [0, 1]
     """
 
     terms: dict[str, int]

@@ -43,8 +43,8 @@ class Fusion(Config):
         lexical: of the best BM25 score in the catalogue, on the scale of the meaning's.
     """
 
-    taste: float = 1.0
-    lexical: float = 4.0
+    taste: float = 2.0
+    lexical: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
