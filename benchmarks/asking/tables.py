@@ -1,4 +1,4 @@
-"""The tables of `docs/ask.md`, from the results beside this file."""
+"""The tables of what is understood, from the results beside this file."""
 
 from __future__ import annotations
 
@@ -7,104 +7,113 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.asking.queries_of_users import KINDS
+from benchmarks.asking.parsing import FIELDS
 
 RESULTS = Path(__file__).parent / "results"
-OURS = "warmstart ask"
-_NOTHING = "No result is committed yet; `python -m benchmarks.asking.{0}` adds one."
-
-Line = Callable[[Iterable[str]], str]
+_NOTHING = "No result is committed yet; `python -m benchmarks.asking.{}` adds one."
+_LANGUAGES = {"en": "English", "zh": "Chinese"}
 
 
-def newest(experiment: str) -> tuple[str, dict[str, Any]] | None:
-    """Return (file stem, record) of the newest result of an experiment."""
-    found: tuple[str, dict[str, Any]] | None = None
-    for path in sorted(RESULTS.glob(f"{experiment}*.json")):
-        record = json.loads(path.read_text("utf8"))
-        if found is None or record["date"] > found[1]["date"]:
-            found = path.stem, record
-    return found
+def newest(experiment: str, results: Path = RESULTS) -> tuple[str, dict[str, Any]] | None:
+    """Return (file stem, record) of the newest result of an experiment, if there is one."""
+    records = {path.stem: json.loads(path.read_text("utf8")) for path in results.glob("*.json")}
+    mine = [(r["date"], stem, r) for stem, r in records.items() if r["experiment"] == experiment]
+    if not mine:
+        return None
+    _, stem, record = max(mine, key=lambda found: found[:2])
+    return stem, record
 
 
-def quality_tables(line: Line) -> str:
-    """Return a table for each language: hit rate, nDCG, ours minus theirs, and kinds.
-
-    Args:
-        line: spells a row.
-    """
-    known = newest("asking-quality")
-    if known is None:
-        return _NOTHING.format("quality")
-    stem, record = known
-    parts = []
-    for language, name in (("en", "English"), ("zh", "Chinese")):
-        rows = [r for r in record["rows"] if r["language"] == language]
-        kinds = [kind for kind in KINDS if kind in rows[0]["by_kind"]]
-        lines = [
-            line([f"{name}, {rows[0]['n']} requests", "hit rate@10", "nDCG@10",
-                  "ours minus this, nDCG", "p (Holm)", *kinds]),
-            line([":--", *("--:" for _ in range(len(kinds) + 4))]),
-        ]  # fmt: skip
-        lines += [line(_cells(row, kinds)) for row in rows]
-        fresh = [r for r in record["unknown_users"] if r["language"] == language]
-        unknown = ", ".join(f"{r['method']} {_short(r['ndcg'][0])}" for r in fresh)
-        read = record["parser"][language]
-        shares = ", ".join(f"{field} {100 * share:.1f} %" for field, share in read.items())
-        about = f"Users who have shown nothing, nDCG@10: {unknown}. Read rightly: {shares}."
-        parts.append("\n".join([*lines, "", about]))
-    fusion = record["fusion"]
-    about = (
-        f"{record['protocol'][0].upper()}{record['protocol'][1:]}. Fusion chosen on validation "
-        f"users: taste {fusion['taste']:g}, lexical {fusion['lexical']:g}. Of {record['listed']:,} "
-        f"films listed by *{OURS}*, {record['violations']} fail a condition of their request, and "
-        f"{record['seen']} had been shown by the user. "
-        f"`benchmarks/asking/results/{stem}.json`, commit `{record['commit'][:12]}`."
-    )
-    return "\n\n".join([*parts, about])
-
-
-def latency_table(line: Line) -> str:
-    """Return how long an answer takes without any language model.
+def parsing_table(
+    line: Callable[[Iterable[str]], str],
+    short: Callable[[float], str],
+    results: Path = RESULTS,
+) -> str:
+    """Return how well each field is understood, and what that costs.
 
     Args:
         line: spells a row.
+        short: spells a share.
+        results: where the records are.
     """
-    known = newest("asking-latency")
+    known = newest("parsing", results)
     if known is None:
-        return _NOTHING.format("latency")
+        return _NOTHING.format("parsing")
     stem, record = known
-    lines = [
-        line(["ms for an answer, no model", "p50", "p95", "p99"]),
-        line([":--", "--:", "--:", "--:"]),
+    of = {(r["method"], r["language"], r["field"]): r for r in record["rows"]}
+    lines = [line(["field right", *(field.replace("_", " ") for field in FIELDS)])]
+    lines.append(line([":--", *("--:" for _ in FIELDS)]))
+    names = list(dict.fromkeys(r["method"] for r in record["rows"]))
+    for name in names:
+        for language, spelled in _LANGUAGES.items():
+            cells = []
+            for field in FIELDS:
+                r = of[name, language, field]
+                half = short((r["ci_high"] - r["ci_low"]) / 2)
+                cells.append(f"{short(r['accuracy'])} ± {half}")
+            lines.append(line([f"{name}, {spelled}", *cells]))
+    lines += ["", line(["precision / recall, all", *(f.replace("_", " ") for f in FIELDS)])]
+    lines.append(line([":--", *("--:" for _ in FIELDS)]))
+    for name in names:
+        rows = [of[name, "all", field] for field in FIELDS]
+        cells = [f"{_share(r['precision'], short)} / {_share(r['recall'], short)}" for r in rows]
+        lines.append(line([name, *cells]))
+    costs = ["method", "seconds, median", "p95", "of the processor", "tokens read", "written"]
+    lines += ["", line(costs), line([":--", *("--:" for _ in costs[1:])])]
+    for cost in record["costs"]:
+        seconds = (cost[n] for n in ("seconds_median", "seconds_p95", "cpu_seconds_median"))
+        tokens = (cost.get(n) for n in ("prompt_tokens", "tokens"))
+        lines.append(
+            line([
+                cost["method"], *(f"{s:.2g}" for s in seconds),
+                *("–" if t is None else f"{t:,.0f}" for t in tokens),
+            ])
+        )  # fmt: skip
+    return "\n".join([*lines, "", _about(stem, record)])
+
+
+def extraction_table(
+    line: Callable[[Iterable[str]], str],
+    short: Callable[[float], str],
+    results: Path = RESULTS,
+) -> str:
+    """Return how well what is read out of reviews agrees with their stars, and what that costs."""
+    known = newest("extraction", results)
+    if known is None:
+        return _NOTHING.format("extraction")
+    stem, record = known
+    head = [
+        "read by",
+        "AUC",
+        "95 % interval",
+        "coverage",
+        "AUC of those",
+        "processor's s",
+        "tokens",
     ]
-    for key, name in (("wall_ms", "wall time"), ("cpu_ms", "CPU time")):
-        lines.append(line([name, *(f"{record[key][p]:.1f}" for p in ("p50", "p95", "p99"))]))
+    lines = [line(head), line([":--", *("--:" for _ in head[1:])])]
+    for r in record["rows"]:
+        tokens = "–" if "tokens" not in r else f"{r['prompt_tokens']:,.0f} + {r['tokens']:,.0f}"
+        lines.append(
+            line([
+                r["method"], short(r["auc"]), f"{short(r['ci_low'])} to {short(r['ci_high'])}",
+                f"{100 * r['coverage']:.0f} %", _share(r["auc_where_known"], short),
+                f"{r['cpu_seconds']:.2g}", tokens,
+            ])
+        )  # fmt: skip
+    return "\n".join([*lines, "", _about(stem, record)])
+
+
+def _share(value: float | None, short: Callable[[float], str]) -> str:
+    return "–" if value is None else short(value)
+
+
+def _about(stem: str, record: dict[str, Any]) -> str:
     hardware = record["hardware"]
-    load = ", ".join(f"{each:.1f}" for each in record["load_average"])
-    about = (
-        f"{record['config']['items']:,} items with texts and categories, "
-        f"{record['config']['requests']} requests in English and Chinese, reasons included; "
-        f"threads: {record['threads']}; {hardware['cpus']} × {hardware['processor']}, on which "
-        f"other work ran (load average {load}). `benchmarks/asking/results/{stem}.json`, commit "
+    return (
+        f"{record['protocol'][0].upper()}{record['protocol'][1:]}. ±: half of the 95 % bootstrap "
+        f"interval. {record['config']['threads']} thread of {hardware['cpus']} × "
+        f"{hardware['processor']}; the clock's seconds are of a machine that had other work, the "
+        f"processor's are not. `benchmarks/asking/results/{stem}.json`, commit "
         f"`{record['commit'][:12]}`."
     )
-    return "\n".join([*lines, "", about])
-
-
-def _cells(row: dict[str, Any], kinds: Iterable[str]) -> Iterable[str]:
-    yield f"**{row['method']}**" if row["method"] == OURS else row["method"]
-    for metric in ("hit", "ndcg"):
-        mean, low, high = row[metric]
-        yield f"{_short(mean)} ± {_short((high - low) / 2)}"
-    if "ours_minus" in row:
-        mean, low, high = row["ours_minus"]
-        yield f"{mean:+.3f} [{low:+.3f}, {high:+.3f}]"
-        yield f"{row['p_holm']:.4f}"
-    else:
-        yield from ("–", "–")
-    for kind in kinds:
-        yield _short(row["by_kind"][kind])
-
-
-def _short(share: float) -> str:
-    return f"{share:.3f}".removeprefix("0")

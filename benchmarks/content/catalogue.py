@@ -158,7 +158,11 @@ def _models(
     found["warmstart, genres"] = plain.borrowing(
         genres, unmet, {"genres": content["genres"].take(unmet)}, likes
     )
-    found["warmstart, all content"] = Default(config).fit(train, seed=seed)
+    whole = Default(config).fit(train, seed=seed, keep_folds=True)
+    assert whole.content is not None
+    found["warmstart, all content"] = whole.borrowing(
+        whole.content, unmet, whole.content.of(unmet), likes
+    )
     return found
 
 

@@ -18,7 +18,8 @@ START_SECONDS = 120
 
 def smollm2_weights():
     """Return the path of SmolLM2's weights; skip the test where it cannot be run."""
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not built here (needs a compiler)")
+    reason = "llama-cpp-python is not built here (it needs a compiler)"
+    pytest.importorskip("llama_cpp", reason=reason, exc_type=ImportError)
     try:
         return weights(SMOLLM2)
     except ConfigError as error:

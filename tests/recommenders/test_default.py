@@ -77,8 +77,8 @@ def test_likes_lend_to_unmet_items_and_to_no_others(method, split):
     before, found = without_lent(method).score(shown), method.score(shown)
     np.testing.assert_allclose(found[:, ~unmet], before[:, ~unmet], atol=1e-4)
     lent = (shown.matrix(120) @ method.parts.lent).toarray()[:, unmet]
-    weight, shrink, middle = method.lent_gates.at(shown.shots).T[:, :, None]
-    expected = middle + shrink * (before[:, unmet] - middle + weight * lent)
+    weight, scale, offset, *_ = method.lent_gates.at(shown.shots).T[:, :, None]
+    expected = offset + scale * (before[:, unmet] + weight * lent)
     np.testing.assert_allclose(found[:, unmet], expected, atol=1e-3 * np.ptp(expected))
 
 

@@ -10,7 +10,7 @@ import re
 
 _GROUPS = (
     # films and series
-    ("action", "动作", "动作片"),
+    ("action", "动作", "动作片", "打斗", "枪战"),
     ("adventure", "冒险", "冒险片", "探险"),
     ("animation", "animated", "anime", "cartoon", "cartoons", "动画", "动画片", "卡通", "动漫"),
     ("biography", "biographical", "biopic", "传记", "传记片"),
@@ -50,7 +50,7 @@ _GROUPS = (
     ("horror", "scary", "spooky", "恐怖", "恐怖片", "惊悚恐怖", "吓人", "可怕", "鬼片"),
     ("martial arts", "wuxia", "kung fu", "武侠", "武打", "功夫", "功夫片"),
     ("musical", "musicals", "歌舞", "歌舞片", "音乐剧", "音乐片"),
-    ("mystery", "mysteries", "whodunit", "悬疑", "悬疑片", "推理", "侦探", "破案"),
+    ("mystery", "mysteries", "whodunit", "悬疑", "悬疑片", "推理", "侦探", "破案", "凶手"),
     ("romance", "romantic", "love stories", "爱情", "爱情片", "浪漫", "言情", "谈恋爱"),
     ("sci fi", "science fiction", "scifi", "sf", "科幻", "科幻片"),
     ("sport", "sports", "体育", "运动"),

@@ -160,6 +160,7 @@ class LlamaCpp:
         """Free the memory; the next question loads the model again."""
         with self._alone:
             loaded = self.__dict__.pop("_llama", None)
+            self.__dict__.pop("_template", None)
             self._steps = []
             if loaded is not None:
                 loaded.close()
@@ -170,6 +171,8 @@ class LlamaCpp:
             from llama_cpp import Llama
         except ImportError:
             raise MissingExtraError(_PACKAGE, extra="llm") from None
+        except (OSError, RuntimeError) as error:  # a library of the system is missing
+            raise ConfigError(f"llama.cpp cannot be loaded ({error}); install it again") from None
         config = self.config
         path = weights(config.model)
         threads = config.threads or min(os.cpu_count() or 1, 4)
@@ -188,6 +191,15 @@ class LlamaCpp:
             ) from None
         llama.set_seed(config.seed)
         return llama
+
+    @cached_property
+    def _rewinds(self) -> bool:
+        """Whether the model can go back to the end of a step; recurrent ones begin anew."""
+        import llama_cpp
+
+        model = self._llama.model
+        recurrent = llama_cpp.llama_model_is_recurrent(model)
+        return not (recurrent or llama_cpp.llama_model_is_hybrid(model))
 
     @cached_property
     def _template(self) -> Any:  # noqa: ANN401
@@ -232,10 +244,13 @@ class LlamaCpp:
                 "answer; shorten it or raise context_tokens"
             )
         kept = 0
-        while kept + _STEP < len(prompt) and (
-            self._steps[kept : kept + _STEP] == prompt[kept : kept + _STEP]
+        while (
+            self._rewinds
+            and kept + _STEP < len(prompt)
+            and (self._steps[kept : kept + _STEP] == prompt[kept : kept + _STEP])
         ):
             kept += _STEP
+        llama.reset()
         self._steps, llama.n_tokens = self._steps[:kept], kept
         for start in range(kept, len(prompt), _STEP):
             if self._now() > until:
@@ -261,11 +276,12 @@ class LlamaCpp:
 
         most = min(most, llama.n_ctx() - llama.n_tokens)
         written: list[int] = []
+        vocab = llama_cpp.llama_model_get_vocab(llama.model)
         stops = self._template is None and grammar is None
         answer = llama.generate([], temp=self.config.temperature, grammar=grammar, reset=False)
         with contextlib.closing(answer):
             for token in answer:
-                if llama_cpp.llama_vocab_is_eog(llama._model.vocab, token):
+                if llama_cpp.llama_vocab_is_eog(vocab, token):
                     break
                 written.append(token)
                 if len(written) >= most:
@@ -299,7 +315,8 @@ def _checked(llama: Any, text: str) -> Any:  # noqa: ANN401
     """Return a grammar that llama.cpp can read: it would crash on any other."""
     import llama_cpp
 
-    sampler = llama_cpp.llama_sampler_init_grammar(llama._model.vocab, text.encode(), b"root")
+    vocab = llama_cpp.llama_model_get_vocab(llama.model)
+    sampler = llama_cpp.llama_sampler_init_grammar(vocab, text.encode(), b"root")
     if not sampler:
         raise ConfigError(
             "llama.cpp cannot read the grammar of this JSON schema; take out rare keywords and "

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.room import empty_with_room, longer
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
@@ -52,7 +53,9 @@ class Default:
         trust: how much taste counts beside what the user asks for in words.
         content: how items without interactions borrow from the others, or None.
         first_users: how the first users of such an item are heard, or None.
-        lent_gates: how much a user's likes lend to such items directly, or None.
+        lent_gates: how much a user's likes lend to such items directly, and where these stand among
+            the known ones, or None.
+        new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -65,6 +68,7 @@ class Default:
     content: ContentMap | None
     first_users: FirstUsers | None
     lent_gates: Gates | None
+    new: IntArray
     quality: list[dict[str, Any]]
     vectors: FloatArray
     _centre: npt.NDArray[np.float32]
@@ -72,6 +76,7 @@ class Default:
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
+        self.new = np.zeros(0, np.int64)
 
     def fit(
         self,
@@ -133,7 +138,7 @@ class Default:
     def borrowing(
         self, content: ContentMap, items: IntArray, own: Content, likes: sp.csr_array
     ) -> Default:
-        """Return a model in which some items are placed by another map of their content.
+        """Return a model in which some items are new, and placed by another map of their content.
 
         Args:
             content: the map.
@@ -142,7 +147,7 @@ class Default:
             likes: (users, items) what the model was trained on, with `keep_folds`.
         """
         other = self._copy()
-        other.content, other.first_users = content, None
+        other.content, other.first_users, other.new = content, None, items
         other.lent_gates = other._learned_lent_gates(likes, self.held, 0)
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
@@ -219,14 +224,23 @@ class Default:
             content: of the new items, by the blocks of the training.
             n_new: how many.
         """
-        grown = self._copy()
-        grown.parts = self.parts.grown(n_new)
+        grown, smoother = self._copy(), None
         n_old = len(self.parts.log_popularity)
-        if self.content is not None:
-            if any(block.known.any() for block in content.values()):
-                new = np.arange(n_old, n_old + n_new)
-                grown.parts = self._borrowed(grown.parts, new, content, appended=True)
+        grown.new = np.concatenate([self.new, np.arange(n_old, n_old + n_new)])
+        if self.content is not None:  # first, for it refuses what does not fit
             grown.content = self.content.grown(content, n_new)
+            if any(block.known.any() for block in content.values()):
+                smoother = self.content.lend(content)
+        grown.parts = self.parts.grown(n_new)
+        if self.content is not None and smoother is not None:
+            grown.parts = spread(
+                grown.parts,
+                smoother,
+                self.content.lenders,
+                n_old + np.arange(n_new),
+                neighbours=self.config.memory.neighbours,
+                appended=True,
+            )
         if self.first_users is not None:
             grown.first_users = self.first_users.grown(n_new)
         grown._prepare(self)
@@ -269,8 +283,10 @@ class Default:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
         arrays |= {"gate_weights": self.gates.weights, "centre": self._centre}
+        arrays["new_items"] = self.new
         if self.lent_gates is not None:
-            arrays |= {"lent_shots": self.lent_gates.shots, "lent_weights": self.lent_gates.weights}
+            gates = self.lent_gates
+            arrays |= {"placing_shots": gates.shots, "placing_weights": gates.weights}
         arrays |= {"trust_shots": self.trust.shots, "trust_weights": self.trust.weights}
         meta = {
             "config": self.config.model_dump(mode="json"),
@@ -298,9 +314,9 @@ class Default:
             dislike=config.memory_dislike,
         )
         method.gates = Gates(arrays["gate_shots"], arrays["gate_weights"])
-        method.lent_gates = None
-        if "lent_shots" in arrays:
-            method.lent_gates = Gates(arrays["lent_shots"], arrays["lent_weights"])
+        method.lent_gates, method.new = None, arrays.get("new_items", method.new)
+        if "placing_shots" in arrays:
+            method.lent_gates = Gates(arrays["placing_shots"], arrays["placing_weights"])
         method.trust = UNLEARNED
         if "trust_shots" in arrays:  # models saved before wishes were heard have none
             method.trust = Gates(arrays["trust_shots"], arrays["trust_weights"])
@@ -318,6 +334,7 @@ class Default:
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
+        other.new = self.new
         other._centre = self._centre
         return other
 
@@ -349,12 +366,10 @@ class Default:
         self._prepare(centre=self._centre)
         return self
 
-    def _borrowed(
-        self, parts: Parts, new: IntArray, content: Content, *, appended: bool = False
-    ) -> Parts:
+    def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
         assert self.content is not None
         kept = self.config.memory.neighbours
-        return self.content.borrow(parts, new, content, neighbours=kept, appended=appended)
+        return self.content.borrow(parts, new, content, neighbours=kept)
 
     def _prepare(
         self, before: Default | None = None, centre: npt.NDArray[np.float32] | None = None
@@ -362,9 +377,11 @@ class Default:
         """Lay out what scoring multiplies by, once.
 
         Args:
-            before: a model of the first of these items; theirs is copied, which is much faster.
+            before: a model of the first of these items; what was laid out for them is shared.
             centre: (width,) what is subtracted; by default the mean of the catalogue.
         """
+        if before is None:
+            self.parts = self.parts.roomy()
         parts = self.parts
         bias = np.zeros_like(parts.log_popularity)
         columns = []
@@ -377,22 +394,24 @@ class Default:
             columns.append(parts.recency.rise[:, None])
         self._unmet = np.unique(parts.lent.indices)
         self._lent = sp.csr_array(parts.lent[:, self._unmet])
+        self._is_new = np.isin(self._unmet, self.new)
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
-        self.vectors = np.empty((width + len(closed), len(bias)), np.float32)
-        if before is not None:
+        if before is None:
+            shape = width + len(closed), len(bias)
+            self.vectors = empty_with_room(shape, np.float32, axis=1)
+        else:
             centre, n_old = before._centre, before.vectors.shape[1]
-            self.vectors[:width, :n_old] = before.vectors[:width]
+            self.vectors = longer(before.vectors, len(bias) - n_old, axis=1)
         for start in range(n_old, len(bias), _AT_ONCE):
             items = slice(start, start + _AT_ONCE)
             self.vectors[:width, items] = np.concatenate([c[items] for c in columns], axis=1).T
-        self.vectors[width:] = closed  # always anew: a power's last bit depends on its neighbours
+        self.vectors[width:, n_old:] = closed[:, n_old:]
         # around the mean of the catalogue, of later items of that before: the same order, and an
         # average item scores about 0
         self._centre = self.vectors.mean(axis=1) if centre is None else centre
-        self.vectors[:width, n_old:] -= self._centre[:width, None]
-        self.vectors[width:] -= self._centre[width:, None]
+        self.vectors[:, n_old:] -= self._centre[:, None]
 
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""
@@ -426,7 +445,7 @@ class Default:
             whole = (said.data * root[rows], said.indices, said.indptr)
             lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
             gate = self.lent_gates.at(histories.shots)
-            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate)
+            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
