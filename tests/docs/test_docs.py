@@ -122,6 +122,19 @@ def test_the_page_on_exploring_runs(capsys):
     assert "insufficient data: about" in lines[-1]
 
 
+def test_the_page_on_asking_runs(capsys):
+    page = ROOT / "docs" / "ask.md"
+    names = run(page, page.read_text("utf8"))
+    said = capsys.readouterr().out
+    promised = next(blocks(page.read_text("utf8"), "text"))[1].replace("...", "").strip()
+    assert said.startswith(promised)
+    assert "Alien (1979)" not in promised
+    assert "leave no item: year <= 1949" in said
+    assert names["wrong"].items == ()
+    assert {c.value for c in names["calm"].parsed.filters} >= {"Sci-Fi", "Horror"}
+    assert len(names["titles"]) == 5
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
