@@ -1,0 +1,1 @@
+"""What language models add to asking and to ranking, measured."""
