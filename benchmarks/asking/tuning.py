@@ -14,8 +14,10 @@ import itertools
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +45,16 @@ from warmstart.llm.lists import spoken
 from warmstart.llm.lora import Adapter, ListScorer
 from warmstart.llm.mixture import fit_gates, mixed
 from warmstart.llm.weights import load_weights
+from warmstart.meta.settings import InnerConfig
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.scenario_tuning import Asked, TuneConfig, adapted, ask, drawn, meta_train
+from warmstart.recommenders.scenario_tuning import (
+    Asked,
+    TuneConfig,
+    adapted,
+    ask,
+    drawn,
+    meta_train,
+)
 from warmstart.recommenders.scenarios import (
     Lists,
     Scenario,
@@ -75,24 +85,27 @@ class TuningConfig(Config):
         liked: most films to be found in a list.
         others: films of a list drawn evenly, and as many drawn by fame.
         step_sizes: of adaptation, chosen from.
-        threads: of torch.
+        workers: splits at once, each in a process of one thread.
         controls: also judge with another user's history, and with titles replaced by numbers.
         tune: settings of tuning; `final_steps` adapt to an unseen scenario.
     """
 
     dataset: str = "ml-100k"
-    splits: int = Field(3, ge=1)
+    splits: int = Field(2, ge=1)
     unseen: int = Field(3, ge=1)
-    validation: int = Field(2, ge=1)
+    validation: int = Field(1, ge=1)
     known_users: int = Field(8, ge=1)
     lists_each: int = Field(2, ge=1)
-    test_users: int = Field(40, ge=1)
+    test_users: int = Field(24, ge=1)
     liked: int = Field(4, ge=1)
     others: int = Field(8, ge=1)
-    step_sizes: tuple[float, ...] = (0.03, 0.1, 0.3)
-    threads: int = Field(1, ge=1)
+    step_sizes: tuple[float, ...] = (0.3, 1.0)
+    workers: int = Field(2, ge=1)
     controls: bool = True
-    tune: TuneConfig = TuneConfig(dtype="bfloat16", least_users=24)
+    tune: TuneConfig = TuneConfig(
+        dtype="bfloat16", least_users=24, lists=12, steps=40, final_steps=4, outer_lr=1e-2,
+        inner=InnerConfig(inner_steps=2, inner_lr=0.3),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,32 +117,30 @@ class Unseen:
         support: lists of its known users.
         test: lists of others.
         alone: each test user's shown likes, each given the others.
-        read: the same three, as the model's lower layers read them.
+        support_read: the support, as the model's lower layers read it.
+        test_read: the lists of others.
     """
 
     scenario: Scenario
     support: Lists
     test: Lists
     alone: Lists
-    read: tuple[Asked, Asked, Asked]
+    support_read: Asked
+    test_read: Asked
 
 
 def run(_: Path, config: TuningConfig, now: datetime) -> dict[str, Any]:
     """Judge everything on every split."""
-    torch.set_num_threads(config.threads)
     begun, code = time.perf_counter(), records.commit()
     data = load_dataset(config.dataset)
+    with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
+        done = list(pool.map(judged, itertools.repeat(config), range(config.splits)))
     found: dict[str, dict[str, list[Any]]] = {}
-    users: list[Any] = []
-    splits = []
-    for seed in range(config.splits):
-        tested = Split(data, config, seed)
-        values, who, about = tested.judged()
-        splits.append(about)
-        users.append(who)
+    for values, _, _ in done:
         for name, metric in values.items():
             for key, per_user in metric.items():
                 found.setdefault(name, {}).setdefault(key, []).append(per_user)
+    users, splits = [who for _, who, _ in done], [about for _, _, about in done]
     clusters = np.concatenate(users)
     table = {n: {k: np.concatenate(v) for k, v in m.items()} for n, m in found.items()}
     return {
@@ -150,6 +161,12 @@ def run(_: Path, config: TuningConfig, now: datetime) -> dict[str, Any]:
     }
 
 
+def judged(config: TuningConfig, seed: int) -> tuple[dict[str, dict[str, Any]], Any, Any]:
+    """Return metric by method, the users, and how it came about, of one split."""
+    torch.set_num_threads(1)
+    return Split(load_dataset(config.dataset), config, seed).judged()
+
+
 class Split:
     """One split: its scenarios, its users, what is trained on it, and how all of it is judged."""
 
@@ -165,15 +182,14 @@ class Split:
         shelves = [
             s
             for s in scenarios_of(data)
-            if len(who_likes(self.evidence, s, judged, least=tune.shown + 1)) >= 12
+            if len(s.items) >= 2 * (config.liked + 2 * config.others - 2)
+            and len(who_likes(self.evidence, s, judged, least=tune.shown + 1)) >= 12
             and len(who_likes(self.evidence, s, known, least=tune.shown + 1)) >= config.known_users
         ]
         order = generator(0, "scenarios").permutation(len(shelves))
         order = np.roll(order, -seed * config.unseen)
         cuts = np.cumsum([config.unseen, config.validation])
-        test, validation, train = (
-            [shelves[i] for i in part] for part in np.split(order, cuts)
-        )
+        test, validation, train = ([shelves[i] for i in part] for part in np.split(order, cuts))
         self.names = {
             "unseen": [s.name for s in test],
             "validation": [s.name for s in validation],
@@ -190,16 +206,20 @@ class Split:
         half_known = np.split(known, [len(known) // 2])
         with self.timed("reading"):
             self.train_asked = self.ask(self.train_lists)
-            self.validation = [self.unseen(s, half_known[0], half_known[1], rng) for s in validation]
+            self.validation = [
+                self.unseen(s, half_known[0], half_known[1], rng) for s in validation
+            ]
             self.test = [self.unseen(s, known, judged, rng) for s in test]
         encoder = SentenceEncoder()
         self.vectors = encoder.vectors([spoken(t).encode() or b"?" for t in self.titles])[0]
         self.vectors = self.vectors.astype(np.float64)
 
     def timed(self, name: str) -> Any:  # noqa: ANN401
+        """Add the seconds of a block to the clock."""
         return _Clock(self.clock, name)
 
     def ask(self, lists: list[Lists], titles: list[str] | None = None) -> Asked:
+        """Read lists, under their own titles or others."""
         return ask(self.scorer, self.weights, titles or self.titles, lists)
 
     def unseen(
@@ -231,13 +251,7 @@ class Split:
             popular=c.others,
         )
         alone = without_one(test, rng, scenario, 4)
-        return Unseen(
-            scenario,
-            support,
-            test,
-            alone,
-            (self.ask([support]), self.ask([test]), self.ask([alone])),
-        )
+        return Unseen(scenario, support, test, alone, self.ask([support]), self.ask([test]))
 
     def judged(self) -> tuple[dict[str, dict[str, Any]], Any, dict[str, Any]]:
         """Return metric by method, the users, and what was chosen and how long it took."""
@@ -251,8 +265,7 @@ class Split:
                 found, weights = self.all_scores(u, starts, chosen, prior, regs)
                 gates.append(weights.mean(axis=0).tolist())
                 lot = generator(self.seed, "ties", place)
-                ties = lot.permuted(np.tile(np.arange(u.test.candidates.shape[1]),
-                                            (len(u.test), 1)), axis=1)  # fmt: skip
+                ties = by_lot(u.test.candidates.shape, lot)
                 for name, scores in found.items():
                     values.setdefault(name, []).append(
                         metrics_of(scores, u.test.liked, ties, self.config.others)
@@ -295,10 +308,12 @@ class Split:
         return starts, losses
 
     def own(self, start: Adapter, u: Unseen, step_size: float) -> Adapter:
+        """Return the adapter of a scenario, from a start."""
         steps = self.config.tune.final_steps
-        return adapted(self.scorer, start, u.read[0], steps=steps, lr=step_size)
+        return adapted(self.scorer, start, u.support_read, steps=steps, lr=step_size)
 
     def scores(self, adapter: Adapter, read: Asked) -> Any:  # noqa: ANN401
+        """Return (lists, candidates) log-odds with an adapter."""
         return self.scorer.scores_with(adapter, read.hidden, read.lists).numpy()
 
     def step_size(self, start: Adapter) -> float:
@@ -306,7 +321,7 @@ class Split:
 
         def quality(size: float) -> float:
             found = [
-                ndcg_of(self.scores(self.own(start, u, size), u.read[1]), u.test)
+                ndcg_of(self.scores(self.own(start, u, size), u.test_read), u.test)
                 for u in self.validation
             ]
             return float(np.concatenate(found).mean())
@@ -316,8 +331,8 @@ class Split:
 
     def ridge_settings(self) -> tuple[Any, dict[str, float]]:
         """Return the ridge's prior from the training scenarios, and its two pulls."""
-        x, y = (np.concatenate(part) for part in
-                zip(*(examples_of(self.vectors, g) for g in self.train_lists), strict=True))  # fmt: skip
+        each = [examples_of(self.vectors, group) for group in self.train_lists]
+        x, y = (np.concatenate(part) for part in zip(*each, strict=True))
         prior = ridge(x, y, 10.0, np.zeros(x.shape[1]))
 
         def quality(regs: tuple[float, float]) -> float:
@@ -328,6 +343,7 @@ class Split:
         return prior, dict(zip(("scenario_reg", "user_reg"), best, strict=True))
 
     def ridge(self, u: Unseen, prior: Any, scenario_reg: float, user_reg: float) -> Any:  # noqa: ANN401
+        """Return scores of the embedding route on a scenario's test lists."""
         return hierarchical(
             self.vectors, u.scenario, prior, u.support, u.test,
             scenario_reg=scenario_reg, user_reg=user_reg,
@@ -343,7 +359,7 @@ class Split:
     ) -> tuple[dict[str, Any], Any]:
         """Return scores by method, and the gates of the test users."""
         rng = generator(self.seed, "chance", u.scenario.name)
-        nothing, (_, test, alone) = self.scorer.nothing(), u.read
+        nothing, test = self.scorer.nothing(), u.test_read
         own = {name: self.own(start, u, chosen[name]) for name, start in starts.items()}
         found = {
             "chance": rng.random(u.test.candidates.shape),
@@ -362,6 +378,7 @@ class Split:
         bank = {"no adapter": nothing, PLAIN: starts[PLAIN], "start": starts[META],
                 "own": own[META]}  # fmt: skip
         self.gate_names = list(bank)
+        alone = self.ask([u.alone])
         events = [log_softmax(self.scores(a, alone))[:, 0] for a in bank.values()]
         shape = (len(u.test), self.config.tune.shown, len(bank))
         weights = fit_gates(np.stack(events, axis=1).reshape(shape), prior=np.ones(len(bank)))
@@ -424,8 +441,14 @@ def metrics_of(scores: Any, liked: Any, ties: Any, others: int) -> dict[str, Any
 
 
 def ndcg_of(scores: Any, lists: Lists) -> Any:  # noqa: ANN401
-    order = generator(0, "lot").permuted(np.tile(np.arange(scores.shape[1]), (len(scores), 1)), axis=1)
-    return metrics_of(scores, lists.liked, order, 1)["nDCG@10"]
+    """Return (lists,) nDCG@10."""
+    ties = by_lot(scores.shape, generator(0, "lot"))
+    return metrics_of(scores, lists.liked, ties, 1)["nDCG@10"]
+
+
+def by_lot(shape: tuple[int, ...], rng: np.random.Generator) -> Any:  # noqa: ANN401
+    """Return (lists, candidates) an order of each list by lot."""
+    return rng.permuted(np.tile(np.arange(shape[1]), (shape[0], 1)), axis=1)
 
 
 def rows_of(table: dict[str, dict[str, Any]], clusters: Any) -> list[dict[str, Any]]:  # noqa: ANN401

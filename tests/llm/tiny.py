@@ -6,7 +6,10 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from warmstart.llm.weights import Weights, frozen
 
-WORDS = "A person liked these films : Would they like too ? . ; Yes or No a b c d e f g h".split()
+WORDS = [
+    *"A person liked these films : Would they like too ? . ; Yes or No".split(),
+    *"abcdefghijkl",
+]
 
 
 def tokenizer():

@@ -69,9 +69,8 @@ def question(liked: Sequence[str], candidates: Sequence[str], *, kind: str = "fi
         kind: what they are, in the plural.
 
     Example:
-        >>> question(["Alien"], ["Heat", "Big"])
-        Prompt(before='A person liked these films: Alien.\\nWould they like these films too? Yes or \
-No.\\n', candidates=('Heat?', 'Big?'))
+        >>> question(["Alien"], ["Heat", "Big"]).candidates
+        ('Heat?', 'Big?')
     """
     known = f"A person liked these {kind}: {'; '.join(liked)}.\n" if liked else ""
     asked = f"Would they like these {kind} too? Yes or No.\n"

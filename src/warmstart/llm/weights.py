@@ -1,5 +1,7 @@
-"""Weights of a small language model in torch, from a GGUF file, from a package that has one, or
-from a folder as transformers writes it. Nothing is fetched: what is not on this machine is refused.
+"""Weights of a small language model in torch.
+
+They come from a GGUF file, from a package that has one, or from a folder as transformers writes it.
+Nothing is fetched: what is not on this machine is refused.
 
 A GGUF file is dequantised. The model that transformers builds of one refuses to be saved, so it is
 built once more from its configuration and given the same numbers.

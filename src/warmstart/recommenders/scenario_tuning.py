@@ -365,9 +365,7 @@ def drawn(
     if len(fit) < config.least_users:
         return None
     turns = np.concatenate([rng.permutation(fit) for _ in range(-(-n // len(fit)))])[:n]
-    return draw_lists(
-        evidence, scenario, turns, rng, shown=config.shown, uniform=config.negatives
-    )
+    return draw_lists(evidence, scenario, turns, rng, shown=config.shown, uniform=config.negatives)
 
 
 def loss_of(scorer: ListScorer, adapter: Adapter, asked: Asked, rows: IntArray) -> float:

@@ -158,7 +158,7 @@ def draw_lists(
 
 
 def without_one(lists: Lists, rng: np.random.Generator, scenario: Scenario, n: int) -> Lists:
-    """Return lists that ask for each shown item given the others: what a user's gates are fitted on.
+    """Return lists that ask for each shown item given the others: for a user's gates.
 
     Args:
         lists: of a scenario.
