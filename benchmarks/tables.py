@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.asking.tuning_table import tuning_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
@@ -221,6 +222,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "reviews": lambda: content.shots_table("reviews", "rows", _line, short),
     "warm-up": lambda: content.warm_up_table(_line, short),
     "text-to-list": lambda: text_to_list_table(_line, short),
+    "tuning": lambda: tuning_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from warmstart.llm.lora import Adapter, ListScorer
-from warmstart.recommenders.scenario_tuning import Asked
+from warmstart.recommenders.asked import Asked
 from warmstart.recommenders.scenarios import Lists, Scenario
 
 Array = np.ndarray[Any, Any]

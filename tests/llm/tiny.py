@@ -6,10 +6,8 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from warmstart.llm.weights import Weights, frozen
 
-WORDS = [
-    *"A person liked these films : Would they like too ? . ; Yes or No".split(),
-    *"abcdefghijkl",
-]
+WORDS = "A person liked these films : Would they like too ? . ; Yes or No".split()
+WORDS += list("abcdefghijkl")
 
 
 def tokenizer():

@@ -72,7 +72,8 @@ def tune(
     chosen = {"model": model, "learner": learner, "steps": steps}
     values = read_settings(config) | {name: v for name, v in chosen.items() if v is not None}
     try:
-        from warmstart.recommenders.scenario_tuning import TuneConfig, save_tuned, tune
+        from warmstart.recommenders.scenario_files import save_tuned
+        from warmstart.recommenders.scenario_tuning import TuneConfig, tune
     except ModuleNotFoundError as error:
         raise MissingExtraError(error.name or "torch", extra="lora") from None
     settings = TuneConfig.parse(values)

@@ -60,12 +60,11 @@ def load_weights(source: str | Path, *, dtype: DType = "float32") -> Weights:
             if importlib.util.find_spec(package) is None:
                 raise MissingExtraError(package, extra="lora")
     more: dict[str, Any] = {"local_files_only": True}
-    if file is not None:
-        more["gguf_file"] = file
+    more |= {"use_safetensors": True} if file is None else {"gguf_file": file}
     with _quiet():
         try:
             read = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **more)
-            tokenizer = AutoTokenizer.from_pretrained(folder, **more)
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, gguf_file=file)
         except (OSError, ValueError) as error:
             raise ConfigError(f"{source} cannot be read as a language model: {error}") from None
         model = rebuilt(read)

@@ -10,10 +10,7 @@ Reference: Finn et al. 2017, arXiv:1703.03400; Nichol et al. 2018, arXiv:1803.02
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -22,11 +19,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from warmstart.core.config import Config
-from warmstart.core.errors import ArtifactError, ConfigError
+from warmstart.core.errors import ConfigError
 from warmstart.core.rng import generator
 from warmstart.core.types import IntArray, Progress
 from warmstart.data import Dataset
-from warmstart.llm.lists import Packed, pack, question, spoken
 from warmstart.llm.lora import Adapter, AdapterConfig, ListScorer
 from warmstart.llm.weights import DType, Weights, load_weights
 from warmstart.meta.fomaml import FOMAML
@@ -43,10 +39,11 @@ from warmstart.meta.losses import likelihood
 from warmstart.meta.outer import outer_loop
 from warmstart.meta.reptile import Reptile
 from warmstart.meta.settings import InnerConfig, OuterConfig
+from warmstart.recommenders.asked import Asked, ask
 from warmstart.recommenders.checkpoint import Checkpoint
 from warmstart.recommenders.scenarios import Lists, Scenario, draw_lists, scenarios_of, who_likes
 
-START, SCENARIOS, TUNING = "start", "scenarios", "tuning.json"
+_START = "start"  # of a checkpoint
 
 
 class Plain:
@@ -116,29 +113,6 @@ class TuneConfig(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Lists as a scorer reads them: through the layers below the adapter, once.
-
-    Attributes:
-        lists: packed.
-        hidden: (lists, tokens, dim).
-    """
-
-    lists: Packed
-    hidden: Tensor
-
-    def __len__(self) -> int:
-        return len(self.lists)
-
-    def examples(self, rows: IntArray) -> Examples:
-        """Return examples of tasks, (tasks, lists) rows each; the first candidate is the label."""
-        at = torch.as_tensor(np.asarray(rows, np.int64))
-        some = self.lists.take(at)
-        inputs = (self.hidden[at], some.segment, some.position, some.ends)
-        return Examples.of(inputs, torch.ones(at.shape))
-
-
-@dataclass(frozen=True, slots=True)
 class Tuned:
     """What tuning gives.
 
@@ -154,40 +128,6 @@ class Tuned:
     adapters: dict[str, Adapter]
     losses: list[float]
     report: dict[str, dict[str, float]]
-
-
-def ask(
-    scorer: ListScorer,
-    weights: Weights,
-    titles: Sequence[str],
-    lists: Sequence[Lists],
-    *,
-    kind: str = "films",
-    progress: Progress | None = None,
-) -> Asked:
-    """Return lists as questions in words, read by the layers below the adapter.
-
-    Args:
-        scorer: whose layers read them.
-        weights: whose tokenizer cuts them.
-        titles: of all items.
-        lists: with as many candidates each, one group after another.
-        kind: what items are called, in the plural.
-        progress: told after each part.
-    """
-    said = [spoken(t) for t in titles]
-    prompts = [
-        question([said[i] for i in shown], [said[i] for i in candidates], kind=kind)
-        for group in lists
-        for shown, candidates in zip(group.shown, group.candidates, strict=True)
-    ]
-    packed = pack(weights.tokenizer, prompts)
-    parts, at_once = [], 64
-    for start in range(0, len(packed), at_once):
-        parts.append(scorer.hidden(packed.take(slice(start, start + at_once))))
-        if progress is not None:
-            progress(min(start + at_once, len(packed)), len(packed), "reading lists")
-    return Asked(packed, torch.cat(parts))
 
 
 def meta_train(
@@ -257,8 +197,8 @@ def meta_train(
         outer,
         rng=generator(seed, "tuning"),
         on_step=told,
-        resume=None if checkpoint is None else checkpoint.stored(START),
-        on_check=None if checkpoint is None else lambda state: checkpoint.store(START, state),
+        resume=None if checkpoint is None else checkpoint.stored(_START),
+        on_check=None if checkpoint is None else lambda state: checkpoint.store(_START, state),
     )
     return {n: p.detach() for n, p in meta.items()}, losses
 
@@ -373,55 +313,3 @@ def loss_of(scorer: ListScorer, adapter: Adapter, asked: Asked, rows: IntArray) 
     at = torch.as_tensor(np.asarray(rows))
     scores = scorer.scores_with(adapter, asked.hidden[at], asked.lists.take(at))
     return -float(scores.log_softmax(-1)[:, 0].mean())
-
-
-def save_tuned(
-    tuned: Tuned, scorer: ListScorer, config: TuneConfig, folder: str | Path, *, seed: int
-) -> Path:
-    """Write the start and all adapters as peft does, and `tuning.json` beside them."""
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    scorer.save_adapter(tuned.start, folder / START)
-    names = {}
-    for place, (name, adapter) in enumerate(tuned.adapters.items()):
-        names[name] = f"{SCENARIOS}/{place:03d}"
-        scorer.save_adapter(adapter, folder / names[name])
-    about = {
-        "config": config.model_dump(mode="json"),
-        "seed": seed,
-        "scenarios": names,
-        "report": tuned.report,
-        "losses": tuned.losses,
-    }
-    text = json.dumps(about, ensure_ascii=False, indent=1) + "\n"
-    (folder / TUNING).write_text(text, "utf8")
-    return folder
-
-
-def load_tuned(
-    folder: str | Path, *, model: str | None = None
-) -> tuple[Mapping[str, Adapter], ListScorer, Weights]:
-    """Return the adapters of a folder by scenario, with the start under "", and what uses them.
-
-    Args:
-        folder: written by `save_tuned`.
-        model: where its base is now; None for where it was.
-
-    Raises:
-        ArtifactError: the folder is damaged.
-        ConfigError: the base is not here.
-    """
-    folder = Path(folder)
-    try:
-        about = json.loads((folder / TUNING).read_text("utf8"))
-        config = TuneConfig.parse(about["config"])
-        names = {str(k): str(v) for k, v in about["scenarios"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-        raise ArtifactError(f"{folder / TUNING} cannot be read: {error}; tune again") from None
-    if bad := [v for k, v in names.items() if v != f"{SCENARIOS}/{list(names).index(k):03d}"]:
-        raise ArtifactError(f"{folder / TUNING} names {bad[0]!r}; tune again")
-    weights = load_weights(model or config.model, dtype=config.dtype)
-    scorer = ListScorer(weights, config.adapter)
-    found = {"": scorer.load_adapter(folder / START)}
-    found |= {name: scorer.load_adapter(folder / place) for name, place in names.items()}
-    return found, scorer, weights
