@@ -124,7 +124,7 @@ class ListScorer(nn.Module):
         mine = dict(
             self.named_parameters(remove_duplicate=False)
         )  # or what stands in for them in a functional call
-        own = {key: mine[name] for name, key in self._names.items()}
+        own: Adapter = {key: mine[name] for name, key in self._names.items()}
         found: Tensor = functional_call(self._above[0], own, (hidden, segment, position))
         return found
 
