@@ -121,9 +121,8 @@ class ListScorer(nn.Module):
 
     def last(self, hidden: Tensor, segment: Tensor, position: Tensor) -> Tensor:
         """Return (lists, tokens, dim) what the head reads."""
-        mine = dict(
-            self.named_parameters(remove_duplicate=False)
-        )  # or what stands in for them in a functional call
+        # or what stands in for them in a functional call
+        mine = dict(self.named_parameters(remove_duplicate=False))
         own: Adapter = {key: mine[name] for name, key in self._names.items()}
         found: Tensor = functional_call(self._above[0], own, (hidden, segment, position))
         return found
