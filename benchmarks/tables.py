@@ -22,6 +22,7 @@ from typing import Any
 
 from benchmarks.asking import list_tables
 from benchmarks.asking import tables as asking
+from benchmarks.asking.tuning_table import tuning_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
@@ -231,6 +232,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "objective": lambda: learners.objective_table(_line, short),
     "objective-search": lambda: learners.objective_search_table(_line, short),
     "ope": lambda: ope_table(_line),
+    "tuning": lambda: tuning_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

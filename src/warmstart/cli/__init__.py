@@ -20,6 +20,7 @@ _VERBS = {
     "recommend": "Recommend to new users, one or many, with a saved model.",
     "ask": "Ask in your own words, English or Chinese, once or in a conversation.",
     "compare": "Compare methods on users that none of them has seen.",
+    "llm": "Language models: tune one to the scenarios of your catalogue.",
 }
 
 
