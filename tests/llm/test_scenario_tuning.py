@@ -257,7 +257,7 @@ def test_a_folder_is_read_and_what_is_none_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="gpt2"):
         load_weights(folder)
     (folder / "bad.gguf").write_bytes(b"no")
-    with pytest.raises(ConfigError, match="cannot be read as a language model"):
+    with pytest.raises(ConfigError, match="is no GGUF file"):
         load_weights(folder / "bad.gguf")
 
 
