@@ -66,6 +66,11 @@ def test_the_articles_exercises_run_and_give_what_the_page_says(capsys):
     ann, bo, cy = names["scores"]
     assert ann[0] - ann[1] > 1 < bo[1] - bo[0]
     assert abs(cy[0] - cy[1]) < 1
+    titles = set(names["films"]["title"])
+    assert names["recommendations"]
+    assert set(names["recommendations"]) <= titles
+    assert "title='Blade Runner (1982)'" in lines[-1]
+    assert "Alien" not in lines[-1]
 
 
 def test_the_articles_own_code_stops_where_the_page_says():
