@@ -19,6 +19,7 @@ from warmstart.store.store import ApiKey, Scope
 
 SCOPES = frozenset(get_args(Scope))
 
+_ID = re.compile("[0-9a-f]{16}")
 _SECRET = re.compile(r"ws_([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
 _NOBODY = (b"", b"", b"", "", 0.0, 0.0)  # what a guess at an unknown id is compared with
 _COLUMNS = "salt, digest, tenant, scopes, created, revoked"
@@ -85,6 +86,8 @@ def of_tenant(connection: Connection, tenant: str) -> list[ApiKey]:
 
 def revoke(connection: Connection, tenant: bytes, id: str, now: float) -> bool:
     """Revoke a key; return whether it was there and good."""
+    if not _ID.fullmatch(id):
+        return False
     return bool(
         connection.change(
             "UPDATE api_keys SET revoked = :now "

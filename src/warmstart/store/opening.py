@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import unquote
 
-from warmstart.core.errors import ConfigError
+from warmstart.core.errors import ConfigError, MissingExtraError
 from warmstart.store.sql import SqlStore
 from warmstart.store.sqlite import SqliteDatabase
 from warmstart.store.store import Store
@@ -38,6 +38,12 @@ def open_store(url: str | Path) -> Store:
         if not rest.startswith("/") or rest == "/":
             raise ConfigError(f"{address!r} names no file; write sqlite:///events.sqlite")
         return SqlStore(SqliteDatabase(unquote(rest[1:])))
+    if kind.partition("+")[0] in ("postgresql", "postgres"):
+        try:
+            from warmstart.store.postgres import PostgresDatabase
+        except ImportError as error:
+            raise MissingExtraError(error.name or "sqlalchemy", extra="postgres") from None
+        return SqlStore(PostgresDatabase(address))
     raise ConfigError(
         f"no store is reached by {kind}://; write sqlite:///path, a path, or postgresql://…"
     )

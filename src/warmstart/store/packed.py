@@ -14,12 +14,13 @@ _TEXT, _INTEGER = b"s", b"i"
 _MOST_BITS = 850  # 256 digits
 
 
-def packed(external: Id, what: str = "id") -> bytes:
+def packed(external: Id, what: str = "id", *, most: int = MAX_LENGTH) -> bytes:
     """Return an id as bytes; no other id has them.
 
     Args:
-        external: text of at most 256 characters, or an integer of as many digits.
+        external: text, or an integer of at most 256 digits.
         what: is called so in the message.
+        most: characters of a text.
 
     Raises:
         DataError: it is neither, or too long.
@@ -29,9 +30,9 @@ def packed(external: Id, what: str = "id") -> bytes:
         (False, False, 12)
     """
     if isinstance(external, str):
-        if len(external) > MAX_LENGTH:
+        if len(external) > most:
             raise DataError(
-                f"the {what} {external[:20]!r}… has {len(external):,} characters, {MAX_LENGTH} are "
+                f"the {what} {external[:20]!r}… has {len(external):,} characters, {most} are "
                 "allowed; shorten or hash it"
             )
         return _TEXT + external.encode("utf-8", "surrogatepass")

@@ -234,7 +234,7 @@ class SqlStore:
 def _tenant(tenant: str) -> bytes:
     if not isinstance(tenant, str) or not tenant:
         raise DataError(f"the tenant is {tenant!r}; give its name")
-    return packed(tenant, "tenant")
+    return packed(tenant, "tenant", most=64)  # it is part of every index
 
 
 def _cached(tenant: str, user: Id, model: str, last_event: Id) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from warmstart.core.errors import DataError
@@ -73,7 +74,7 @@ def recent(connection: Connection, tenant: bytes, k: int) -> list[Event]:
     """Return the events that came last, the very last first."""
     found = connection.rows(
         f"SELECT {_COLUMNS} FROM events WHERE tenant = :tenant ORDER BY number DESC LIMIT :k",
-        {"tenant": tenant, "k": max(0, k)},
+        {"tenant": tenant, "k": min(max(0, k), 2**31)},
     )
     return [_event(row) for row in found]
 
@@ -113,21 +114,22 @@ def training(connection: Connection, tenant: bytes) -> Training:
         "ORDER BY number",
         {"tenant": tenant},
     )
-    digest = hashlib.sha256()
-    for user, item, event, value, timestamp in found:
-        numbers = f"{'' if value is None else float(value).hex()} {float(timestamp).hex()}"
-        for part in (user, item, event.encode(), numbers.encode()):
-            digest.update(b"%d:" % len(part) + part)
-    columns = list(zip(*found, strict=True)) or [(), (), (), (), ()]
+    users, items, events, values, times = list(zip(*found, strict=True)) or [()] * 5
     table = pa.table(
         {
-            "user": _ids(columns[0]),
-            "item": _ids(columns[1]),
-            "event": pa.array(columns[2], pa.large_string()),
-            "value": pa.array(columns[3], pa.float64()),
-            "timestamp": pa.array(columns[4], pa.float64()),
+            "user": _ids(users),
+            "item": _ids(items),
+            "event": pa.array(events, pa.large_string()),
+            "value": pa.array(values, pa.float64()),
+            "timestamp": pa.array(times, pa.float64()),
         }
     )
+    digest = hashlib.sha256()
+    for texts in (users, items, [event.encode() for event in events]):
+        digest.update(np.fromiter(map(len, texts), "<u4", len(texts)).tobytes())
+        digest.update(b"".join(texts))
+    for numbers in (values, times):
+        digest.update(np.array(numbers, "<f8").tobytes())  # only a missing value is NaN
     return Training(table, digest.hexdigest())
 
 
@@ -169,8 +171,9 @@ def _name(event: Event) -> str:
 
 
 def _finite(number: Any, what: str, event: Event) -> float:  # noqa: ANN401  (checked here)
+    """Return the number; -0.0, which not every database keeps, as 0.0."""
     try:
-        found = float(number) if not isinstance(number, str | bytes | bool) else math.nan
+        found = 0.0 + float(number) if not isinstance(number, str | bytes | bool) else math.nan
     except (TypeError, ValueError, OverflowError):
         found = math.nan
     if not math.isfinite(found):
