@@ -1,10 +1,10 @@
 """Stores of both kinds, and a PostgreSQL server that lives as long as the tests."""
 
 import contextlib
-import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -13,11 +13,9 @@ from glob import glob
 from pathlib import Path
 
 import pytest
+from tests.store.addresses import KINDS, new_url
 
 from warmstart.store import open_store
-
-KINDS = ["sqlite", "postgresql"]
-_names = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +30,7 @@ def postgres() -> Iterator[str]:
         pytest.skip("no setpriv here, which starts PostgreSQL so that it ends with the tests")
     folder = tempfile.mkdtemp(prefix="warmstart-postgres-")
     # the server dies with whoever started it, and refuses to be root
-    as_whom = ["setpriv", "--pdeathsig", "INT"]
+    as_whom = ["setpriv", "--pdeathsig", "QUIT"]
     if os.geteuid() == 0:
         try:
             account = pwd.getpwnam("postgres")
@@ -59,7 +57,7 @@ def postgres() -> Iterator[str]:
             _wait(programs, folder, port, process)
             yield f"postgresql://tests@127.0.0.1:{port}/postgres"
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGQUIT)  # at once, whoever is still connected
             process.wait(30)
             shutil.rmtree(folder, ignore_errors=True)
             os.unlink(log.name)
@@ -74,20 +72,6 @@ def _wait(programs: Path, folder: str, port: int, process: subprocess.Popen) -> 
             process.wait(0.1)
             break
     raise RuntimeError(f"PostgreSQL did not start: {Path(f'{folder}.log').read_text()}")
-
-
-def new_url(kind: str, folder: Path, request: pytest.FixtureRequest) -> str:
-    """Return the address of an empty store; in PostgreSQL it is a schema of its own."""
-    if kind == "sqlite":
-        return f"sqlite:///{folder}/events-{next(_names)}.sqlite"
-    import sqlalchemy as sa
-
-    server, name = request.getfixturevalue("postgres"), f"tests_{os.getpid()}_{next(_names)}"
-    engine = sa.create_engine(server.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"CREATE SCHEMA {name}"))
-    engine.dispose()
-    return f"{server}?options=-csearch_path%3D{name}"
 
 
 @pytest.fixture(params=KINDS)

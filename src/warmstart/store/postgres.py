@@ -148,6 +148,9 @@ class _Statements:
 
 
 def _take_turn(connection: sa.Connection) -> None:
-    connection.execute(sa.text(f"SET LOCAL lock_timeout = '{_PATIENCE}'"))
-    connection.execute(sa.text("SET LOCAL synchronous_commit = on"))
+    """Wait until nobody else writes, and let the commit wait for the disk."""
+    settings = (
+        "set_config('lock_timeout', :most, true), set_config('synchronous_commit', 'on', true)"
+    )
+    connection.execute(sa.text(f"SELECT {settings}"), {"most": _PATIENCE})
     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:turn)"), {"turn": _TURN})

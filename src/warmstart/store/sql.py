@@ -26,6 +26,7 @@ from warmstart.store.store import (
 
 T = TypeVar("T")
 
+_TRIED = 2**15
 CHANGES = frozenset(get_args(Change))
 
 
@@ -204,7 +205,7 @@ class SqlStore:
         try:
             if not problem:
                 self._read(lambda connection: connection.rows("SELECT COUNT(*) FROM settings"))
-                self._write(_touch)
+                self._write(_try)
         except StoreError as error:
             problem = str(error)
         return Health(not problem, problem)
@@ -246,5 +247,10 @@ def _cached(tenant: str, user: Id, model: str, last_event: Id) -> dict[str, Any]
     }
 
 
-def _touch(connection: Connection) -> None:
-    connection.change("UPDATE settings SET value = value WHERE name = :name", [{"name": "salt"}])
+def _try(connection: Connection) -> None:
+    """Write as much as an event takes at most."""
+    connection.change(
+        "INSERT INTO settings (name, value) VALUES ('tried', :bytes) "
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        [{"bytes": bytes(_TRIED)}],
+    )

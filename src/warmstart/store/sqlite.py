@@ -26,6 +26,7 @@ _OURS = 0x57415253  # "WARS": the application id in the head of the file
 _BUSY_SECONDS = 10.0
 _ERASING_MILLISECONDS = 200  # how long emptying the log may wait for readers
 _LARGEST_LOG = 64 * 2**20  # bytes that the log may keep while nothing is in it
+_HEAD = 100  # bytes of SQLite's header
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
@@ -33,7 +34,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE TABLE settings (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
         "INSERT INTO settings (name, value) VALUES ('salt', :salt)",
         """CREATE TABLE events (
-            number INTEGER PRIMARY KEY AUTOINCREMENT, tenant BLOB NOT NULL,
+            number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, tenant BLOB NOT NULL,
             event_id BLOB NOT NULL, user_id BLOB NOT NULL, item_id BLOB NOT NULL,
             event TEXT NOT NULL, value REAL, timestamp REAL NOT NULL,
             UNIQUE (tenant, event_id))""",
@@ -44,12 +45,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             last_event BLOB NOT NULL, posterior BLOB NOT NULL,
             PRIMARY KEY (tenant, user_id, model))""",
         """CREATE TABLE item_changes (
-            number INTEGER PRIMARY KEY AUTOINCREMENT, tenant BLOB NOT NULL,
+            number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, tenant BLOB NOT NULL,
             kind TEXT NOT NULL, rows TEXT NOT NULL, timestamp REAL NOT NULL)""",
         "CREATE INDEX item_changes_of_tenant ON item_changes (tenant, number)",
         """CREATE TABLE api_keys (
-            id TEXT PRIMARY KEY, salt BLOB NOT NULL, digest BLOB NOT NULL, tenant BLOB NOT NULL,
-            scopes TEXT NOT NULL, created REAL NOT NULL, revoked REAL)""",
+            id TEXT NOT NULL PRIMARY KEY, salt BLOB NOT NULL, digest BLOB NOT NULL,
+            tenant BLOB NOT NULL, scopes TEXT NOT NULL, created REAL NOT NULL, revoked REAL)""",
     ),
 )
 """Statements that lead from each version of the tables to the next; old ones are never edited."""
@@ -165,10 +166,11 @@ class SqliteDatabase:
         Raises:
             StoreError: it is not a store, or of a newer version.
         """
-        if not self.path.stat().st_size:
+        size = self.path.stat().st_size
+        if size < _HEAD:
             raise StoreError(
-                f"the store {self.path} is empty, and was not when it was made; put a backup in "
-                "its place, or remove it to begin anew"
+                f"of the store {self.path} {size} bytes are left, too few to be one; put a backup "
+                "in its place, or remove it to begin anew"
             )
         with self._connected("ro") as connection:
             try:
@@ -210,11 +212,11 @@ class SqliteDatabase:
             check_same_thread=False,
         )
         try:
+            if mode == "ro":  # a file that was cut is read as far as it goes
+                connection.execute("PRAGMA writable_schema = ON")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute(f"PRAGMA journal_size_limit = {_LARGEST_LOG}")
-            if mode == "ro":  # a file that was cut is read as far as it goes
-                connection.execute("PRAGMA writable_schema = ON")
             if query_only:
                 connection.execute("PRAGMA query_only = ON")
         except BaseException:
@@ -298,5 +300,6 @@ def _advice(code: int) -> str:
         sqlite3.SQLITE_BUSY: "another process holds it; try again",
         sqlite3.SQLITE_READONLY: "allow this user to write the file and its folder",
         sqlite3.SQLITE_CANTOPEN: "look whether the folder is there and may be written",
+        sqlite3.SQLITE_CORRUPT: "put a backup in its place",
         sqlite3.SQLITE_NOTADB: "it is no SQLite file; put a backup in its place",
     }.get(code, "see what SQLite says")
