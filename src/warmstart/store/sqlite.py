@@ -267,6 +267,15 @@ class _Statements:
     def change(self, sql: str, values: Sequence[Values]) -> int:
         return max(0, self._connection.executemany(sql, values).rowcount)
 
+    def insert(self, table: str, rows: Sequence[Values]) -> int:
+        if not rows:
+            return 0
+        names = ", ".join(rows[0])
+        marks = ", ".join(f":{name}" for name in rows[0])
+        return self.change(
+            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows
+        )
+
 
 def _migrate(connection: sqlite3.Connection) -> None:
     """Bring the tables to the newest version, all of the way or not at all."""
