@@ -117,6 +117,7 @@ def run(config: StoreConfig, address: str | None, now: datetime) -> dict[str, An
             store.keep_posterior("t", user, "m", "e", bytes(4096))
         found = {
             "events": milliseconds(lambda user: store.events("t", user), config),
+            "recent": milliseconds(lambda _: store.recent("t", 20), config),
             "posterior": milliseconds(lambda user: store.posterior("t", user, "m", "e"), config),
             "key": milliseconds(lambda _: store.key(secret), config),
         }
