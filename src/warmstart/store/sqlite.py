@@ -130,9 +130,9 @@ class SqliteDatabase:
         """Return why nothing can be written, as far as is known."""
         if self._damage:
             return (
-                f"the store {self.path} is damaged ({self._damage}): it is not written to, and what "
-                "is read may not be all; keep a copy of it and of the files beside it, and put a "
-                "backup in its place"
+                f"the store {self.path} is damaged ({self._damage}): it is not written to, and "
+                "what is read may not be all; keep a copy of it and of the files beside it, and "
+                "put a backup in its place"
             )
         return ""
 
