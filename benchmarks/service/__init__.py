@@ -1,0 +1,1 @@
+"""What the service keeps up with: `python -m benchmarks.service.store`."""
