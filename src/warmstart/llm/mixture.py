@@ -34,7 +34,7 @@ def fit_gates(
     Example:
         >>> first_knows = np.log([[[0.9, 0.1], [0.8, 0.1]], [[0.5, 0.5], [0.5, 0.5]]])
         >>> fit_gates(first_knows, prior=0.5).round(2).tolist()
-        [[0.79, 0.21], [0.5, 0.5]]
+        [[0.82, 0.18], [0.5, 0.5]]
     """
     users, events, adapters = log_probs.shape
     real = np.ones((users, events)) if known is None else known.astype(np.float64)

@@ -112,7 +112,7 @@ def _place(source: str | Path) -> tuple[Path, str | None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from drawing its own bars."""
+    """Keep transformers from drawing its own bars; that of GGUF it draws all the same."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
