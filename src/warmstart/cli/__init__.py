@@ -18,6 +18,7 @@ _VERBS = {
     "train": "Train a model on your tables and save it.",
     "items": "Add items that nobody has met to a saved model.",
     "recommend": "Recommend to new users, one or many, with a saved model.",
+    "onboard": "Ask a new user about a few items, with the list sharpening.",
     "compare": "Compare methods on users that none of them has seen.",
 }
 
