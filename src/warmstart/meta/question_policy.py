@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from warmstart.core.rng import generator
-from warmstart.core.types import FloatArray, IntArray, Progress
+from warmstart.core.types import FloatArray, IntArray
 from warmstart.meta.reinforce import reinforce
 from warmstart.meta.settings import QuestionPolicyConfig
 
@@ -49,7 +49,7 @@ def train_policy(
     *,
     validate: Callable[[FloatArray], float],
     seed: int = 0,
-    progress: Progress | None = None,
+    on_update: Callable[[int], None] | None = None,
 ) -> FloatArray:
     """Return (features,) the weights that validation found best, those of the start among them.
 
@@ -59,7 +59,7 @@ def train_policy(
         config: settings.
         validate: quality of the policy without chance on users that `play` does not ask.
         seed: the same seed gives the same weights.
-        progress: told how far training has come.
+        on_update: told how many updates are over.
     """
     weights = torch.tensor(start, dtype=torch.float32, requires_grad=True)
     optimizer = torch.optim.Adam([weights], lr=config.outer_lr)
@@ -76,8 +76,8 @@ def train_policy(
             now = validate(found)
             if now > quality:
                 best, quality = found, now
-        if progress is not None:
-            progress(update + 1, config.updates, f"questions, update {update + 1}")
+        if on_update is not None:
+            on_update(update + 1)
     return best
 
 

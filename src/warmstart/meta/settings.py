@@ -94,11 +94,11 @@ class QuestionPolicyConfig(Config):
         checks: how often validation users judge the weights.
     """
 
-    updates: int = Field(100, ge=0)
+    updates: int = Field(150, ge=0)
     batch_users: int = Field(32, ge=1)
     samples: int = Field(4, ge=2)
     questions: int = Field(10, ge=1)
-    outer_lr: float = Field(0.05, gt=0)
+    outer_lr: float = Field(0.1, gt=0)
     entropy: float = Field(1e-3, ge=0)
     baseline: Literal["none", "leave-one-out"] = "leave-one-out"
     ranking: float = Field(1.0, ge=0)

@@ -18,6 +18,7 @@ NAMES = (
     "P(seen)",
     "log gain about what is seen",
     "HELF",
+    "log P(seen and rated above the mean)",
 )
 """Each stands twice: once as it is, once times how far the interview has come."""
 
@@ -37,16 +38,19 @@ def features(knowledge: Knowledge, interview: Interview) -> FloatArray:
     variance = ratings.variance(interview.taste)
     told = _log(met.gain(interview.met, knowledge.target_seen))
     out = np.empty((*shape, 2 * len(NAMES)), np.float32)
+    rated = (ratings.expected(interview.taste) - ratings.offset.mean()) / spread
+    liked = seen / (1 + np.exp(-1.7 * rated))  # the logistic curve near the normal one
     columns = (
         np.log(seen),
         _log(knowledge.share),
         _log(interview.gain(knowledge)),
         _log(variance),
-        (ratings.expected(interview.taste) - ratings.offset.mean()) / spread,
+        rated,
         knowledge.entropy,
         seen,
         told,
         knowledge.helf,
+        _log(liked),
     )
     for place, column in enumerate(columns):
         out[..., place] = column

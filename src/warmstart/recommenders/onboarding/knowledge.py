@@ -160,9 +160,9 @@ def knowledge_of_likes(likes: npt.NDArray[np.integer[Any]], n_users: int) -> Kno
     flat = np.zeros((n, 1), np.float32)
     nothing, one = np.zeros(n, np.float32), np.eye(1, dtype=np.float32)
     share = np.minimum(share, np.float32(1)).astype(np.float32)
-    half = np.float32(0.5) * share * (1 - share)
-    factors = np.sqrt(half)[:, None]  # all items are alike, but for the share
-    seen = LinearPrior(share, factors, one[0] * 0, one, half)
+    variance = share * (1 - share)
+    factors = (0.5 * variance)[:, None]  # one taste for all: the more divided, the more it says
+    seen = LinearPrior(share, factors, one[0] * 0, one, variance - factors[:, 0] ** 2)
     ratings = LinearPrior(nothing, flat, one[0] * 0, one, nothing + 1)
     counts = likes.astype(np.float32)
     return Knowledge(ratings, seen, counts, n_users, nothing, nothing, one * 0)

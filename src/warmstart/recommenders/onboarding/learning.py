@@ -71,7 +71,7 @@ def learn_onboarding(
     whole = learn_knowledge(ratings, config.belief, seed=seed)
     active = np.flatnonzero(np.diff(ratings.indptr) >= 2)
     if len(active) < config.fewest_users:
-        return whole
+        return replace(whole, listed=_most_rated(whole, config), weights=START)
     order = generator(seed, "practice").permutation(active)
     folds = []
     for users in np.array_split(order, config.folds):
@@ -170,7 +170,17 @@ def learn_weights(
             )
         )  # fmt: skip
 
-    return train_policy(play, START, config.policy, validate=validate, seed=seed, progress=progress)
+    def on_update(done: int) -> None:
+        if progress is not None:
+            progress(done, config.policy.updates, f"questions, update {done}")
+
+    return train_policy(
+        play, START, config.policy, validate=validate, seed=seed, on_update=on_update
+    )
+
+
+def _most_rated(knowledge: Knowledge, config: OnboardingConfig) -> IntArray:
+    return np.argsort(-knowledge.counts, kind="stable")[: config.list_length]
 
 
 def _sampled(
