@@ -70,7 +70,7 @@ def test_training_earns_more_than_it_began_with(monkeypatch):
     """A policy that starts without any idea learns from rewards alone."""
     ratings = planted(300, 5)
     begun = learn_onboarding(ratings, evidence, CONFIG, seed=1)
-    people = respondents(planted(200, 6), seed=7)
+    people = respondents(planted(1_000, 6), seed=7)
     start = np.zeros_like(START)
     monkeypatch.setattr("warmstart.recommenders.onboarding.learning.START", start)
     learned = learn_onboarding(ratings, evidence, CONFIG, seed=1)
