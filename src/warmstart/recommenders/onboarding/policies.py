@@ -105,6 +105,9 @@ POLICIES: Mapping[str, Policy] = {
 DEFAULT_POLICY = "information-gain"
 """What asks best, see `docs/onboarding.md`."""
 
+WITHOUT_WEIGHTS = "information-gain"
+"""What asks where a model has no learned policy."""
+
 
 def lookup(name: str) -> Policy:
     """Return a policy by name.
