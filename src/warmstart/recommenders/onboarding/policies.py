@@ -102,7 +102,7 @@ POLICIES: Mapping[str, Policy] = {
     "reinforce": reinforce,
 }
 
-DEFAULT_POLICY = "information-gain"
+DEFAULT_POLICY = "reinforce"
 """What asks best, see `docs/onboarding.md`."""
 
 WITHOUT_WEIGHTS = "information-gain"
