@@ -80,10 +80,10 @@ class Interview:
             return knowledge.seen.gain(self.met, knowledge.target_seen)
         return self.gain(knowledge) * self.chance_seen(knowledge)
 
-    def expected_rmse(self, knowledge: Knowledge) -> FloatArray:
+    def expected_rmse(self, knowledge: Knowledge) -> npt.NDArray[np.float64]:
         """Return (users,) the error of the expected ratings that the belief itself expects."""
-        found: FloatArray = np.sqrt(self.left(knowledge) + knowledge.ratings.noise.mean())
-        return found
+        noise = float(knowledge.ratings.noise.mean())
+        return np.sqrt(self.left(knowledge).astype(np.float64) + noise)
 
     def left(self, knowledge: Knowledge) -> FloatArray:
         """Return (users,) the variance that is left, which `value` is a part of."""

@@ -171,13 +171,14 @@ def learn_weights(
             )
         )  # fmt: skip
 
+    updates = min(config.policy.updates, sum(cut))  # few users have little to teach
+
     def on_update(done: int) -> None:
         if progress is not None:
-            progress(done, config.policy.updates, f"questions, update {done}")
+            progress(done, updates, f"questions, update {done}")
 
-    return train_policy(
-        play, START, config.policy, validate=validate, seed=seed, on_update=on_update
-    )
+    settings = config.policy.model_copy(update={"updates": updates})
+    return train_policy(play, START, settings, validate=validate, seed=seed, on_update=on_update)
 
 
 def _most_rated(knowledge: Knowledge, config: OnboardingConfig) -> IntArray:

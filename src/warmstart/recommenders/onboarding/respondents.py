@@ -149,7 +149,12 @@ def interview(
         values.append(said)
         rmse.append(errors(knowledge.ratings, state.taste, people.query))
         expected.append(state.expected_rmse(knowledge))
-    return Transcript(*(np.stack(parts, 1) for parts in (items, values, rmse, expected)))
+    return Transcript(
+        np.stack(items, axis=1),
+        np.stack(values, axis=1),
+        np.stack(rmse, axis=1),
+        np.stack(expected, axis=1),
+    )
 
 
 def errors(prior: LinearPrior, belief: Posterior, query: sp.csr_array) -> npt.NDArray[np.float64]:
