@@ -21,7 +21,7 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def record():
-    config = compare.OnboardingBenchmark(seeds=(0, 1), test_fraction=0.1, method=SMALL)
+    config = compare.OnboardingBenchmark(seeds=(0, 1), test_fraction=0.05, method=SMALL)
     return compare.run("synthetic", config, datetime(2026, 11, 25, tzinfo=UTC))
 
 
