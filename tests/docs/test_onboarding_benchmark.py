@@ -15,6 +15,7 @@ from warmstart.recommenders.onboarding.policies import DEFAULT_POLICY, POLICIES
 PAGE = Path(__file__).parents[2] / "docs" / "onboarding.md"
 SMALL = {
     "hidden_dim": 8, "embedding_dim": 4, "folds": 2, "training": {"epochs": 1},
+    "gate_users": 60, "gate_shots": (0, 3), "factors": [{"factors": 8}],
     "onboarding": {"policy": {"updates": 1}},
 }  # fmt: skip
 
