@@ -26,6 +26,7 @@ from benchmarks.asking.tuning_table import tuning_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
+from benchmarks.onboarding import tables as onboarding
 from benchmarks.onboarding.ope_table import ope_table
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
@@ -217,6 +218,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "onboarding-ml-100k": lambda: onboarding.compare_tables("ml-100k", _line),
+    "onboarding-ml-1m": lambda: onboarding.compare_tables("ml-1m", _line),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
     "content-speed": lambda: content.speed_tables(_line),
     "content-users": lambda: content.shots_table("users", "rows", _line, short),
