@@ -19,6 +19,7 @@ from warmstart.recommenders.asking.explain import explain
 from warmstart.recommenders.asking.parse import MOST_CHARS, says_nothing
 from warmstart.recommenders.asking.question import question
 from warmstart.recommenders.asking.reading import Reading, read
+from warmstart.recommenders.asking.reorder import Reranking, reordered
 from warmstart.recommenders.asking.resolve import Resolved, compile_filters, resolve
 from warmstart.recommenders.asking.retrieve import MOST_CHOICES, Found, Retriever
 from warmstart.recommenders.history import Entry, Event, as_histories, read_history
@@ -84,6 +85,7 @@ def answer(
     k: int = 10,
     state: State | None = None,
     model: LanguageModel | None = None,
+    reranking: Reranking | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     now: Callable[[], float] = time.perf_counter,
 ) -> Answer:
@@ -129,15 +131,20 @@ def answer(
         found, asked = _for_nobody(retriever, histories, state, count, wish.language)
         flags.append("the request carries no taste: a diverse list of what is popular")
     else:
+        reorder = None if model is None else reranking
         found = retriever.find(
             histories,
-            count,
+            count if reorder is None else max(count, reorder.candidates),
             likes=(*wish.likes, *resolved.unknown),
             dislikes=(*wish.dislikes, *resolved.unwanted_unknown),
             mask=_left(resolved, state, len(catalogue)),
         )
         if says_nothing(wish):
             flags.append("the request carries no taste: the user's own list")
+        elif model is not None and reorder is not None:
+            left = deadline_seconds * (1 - _RESERVE) - (now() - begun)
+            found = reordered(found, query, catalogue.titles, model, reorder, seconds=left)
+        found = replace(found, items=found.items[:count], scores=found.scores[:count])
     flags += found.flags
     if 0 < len(found.items) < count:
         flags.append(f"only {len(found.items)} items are left")
