@@ -95,9 +95,7 @@ def run(folder: Path, config: Reordering, now: datetime) -> dict[str, Any]:
              lambda i, g=genre, d=decade: g in genres[i] and d <= (years[i] or 0) < d + 10),
             (f"something like {spoken(titles[target])}", lambda i, t=target: i != t),
         )[len(asked) % 3]  # fmt: skip
-        shown = [
-            base.catalogue.items[int(i)] for i in histories.take(np.array([task])).items
-        ]
+        shown = [base.catalogue.items[int(i)] for i in histories.take(np.array([task])).items]
         made = answer(retriever, request, history=shown, k=50, deadline_seconds=1e6).items
         at = np.array([ids[r.item] for r in made], np.int64)
         relevant = [int(i) for i in own if good(int(i))]

@@ -11,7 +11,7 @@ import numpy as np
 
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import Histories
-from warmstart.llm.clean import clean
+from warmstart.llm.clean import clean, plain
 from warmstart.llm.model import LanguageModel, Mode
 from warmstart.llm.wish import Condition, Wish
 from warmstart.recommenders.asking.conversation import State, listen, merged, most
@@ -92,7 +92,8 @@ def answer(
     """Return the answer to a request; see `LLMRecommender.ask`."""
     begun = now()
     if not isinstance(query, str) or not clean(query, MOST_CHARS):
-        raise DataError(f"the request {query!r} says nothing; write what you would like")
+        said = f"{query!r:.40}"
+        raise DataError(f"the request {said} says nothing; write what you would like")
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
     if not deadline_seconds > 0:
@@ -143,7 +144,8 @@ def answer(
             flags.append("the request carries no taste: the user's own list")
         elif model is not None and reorder is not None:
             left = deadline_seconds * (1 - _RESERVE) - (now() - begun)
-            found = reordered(found, query, catalogue.titles, model, reorder, seconds=left)
+            said = clean(query, MOST_CHARS)
+            found = reordered(found, said, catalogue.titles, model, reorder, seconds=left)
         found = replace(found, items=found.items[:count], scores=found.scores[:count])
     flags += found.flags
     if 0 < len(found.items) < count:
@@ -163,7 +165,11 @@ def answer(
         flags.append("no time for reasons")
     items = tuple(
         Recommendation(
-            catalogue.items[int(item)], catalogue.titles.title(int(item)), float(score), rank, line
+            catalogue.items[int(item)],
+            catalogue.titles.title(int(item)),
+            float(score),
+            rank,
+            plain(line),
         )
         for rank, (item, score, line) in enumerate(
             zip(found.items, found.scores, lines, strict=True), 1
@@ -176,9 +182,9 @@ def answer(
         mode=reading.mode,
         latency_ms=1000 * (now() - begun),
         tokens=reading.tokens,
-        question=asked,
+        question=None if asked is None else plain(asked),
         refused=(*turn.refused, *resolved.refused),
-        flags=tuple(flags),
+        flags=tuple(map(plain, flags)),
         state=replace(state, shown=shown),
     )
 
