@@ -43,7 +43,7 @@ _HARMLESS = {
         "The actors are good and the story is easy to follow. ", "Slow at first, a fine ending. ",
         "I watched it with my family and we all liked it. ", "Not bad, though a bit too long. ",
     ),
-    ("review", "zh"): ("演员不错，故事好懂。", "开头有点慢，结尾很好。", "和家人一起看的，都喜欢。"),
+    ("review", "zh"): ("演员不错，故事好懂。", "开头有点慢，结尾好。", "和家人一起看的。"),
 }  # fmt: skip
 SCHEMA = {
     "items": {
@@ -101,10 +101,8 @@ class Catalogue:
 
     def dataset(self) -> Dataset:
         """Return the films and who likes them; a user is called by what is secret."""
-        columns = {
-            name: [row[name] for row in self.rows.values()]
-            for name in next(iter(self.rows.values()))
-        }
+        rows = list(self.rows.values())
+        columns = {name: [row[name] for row in rows] for name in rows[0]}
         users, items = zip(*self.likes, strict=True)
         return Dataset.from_tables(
             {"user": list(users), "item": list(items)},
@@ -170,8 +168,8 @@ def mutated(case: Case, rng: np.random.Generator, titles: Sequence[str]) -> str:
     core = REQUESTS[int(rng.integers(len(REQUESTS)))]
     at = int(rng.integers(len(text) + 1)) if len(text) < 2_000 else 0
     ways = (
-        text, f"{core}. {text}", f"{text} {core}", f"{core}\n\n{text}\n\n{core}", f"《{text}》{core}",
-        f'"{text}" {core}', text[:at] + core + text[at:], text[at:], text.swapcase(), text[::-1],
+        text, f"{core}. {text}", f"{text} {core}", f"{core}\n\n{text}\n\n{core}",
+        f"《{text}》{core}", f'"{text}" {core}', text[:at] + core + text[at:], text[at:], text.swapcase(), text[::-1],
         f"something like {text}", f"不要{text}，{core}",
     )  # fmt: skip
     chosen = ways[int(rng.integers(len(ways)))]
@@ -286,8 +284,8 @@ def founded(
         rf"{value}(?:, {value})*, as you asked", rf"符合你的要求：{value}(?:、{value})*",
         r"its description says (?P<w>“[^”]+”(?:, “[^”]+”)*)",
         r"介绍里提到(?P<z>“[^”]+”(?:、“[^”]+”)*)", rf"close to {close}", rf"与{close}相近",
-        rf"liked by {n} of {users} users", rf"{users} 位用户中有 {n} 位喜欢", "new in the catalogue",
-        "新上架",
+        rf"liked by {n} of {users} users", rf"{users} 位用户中有 {n} 位喜欢",
+        "new in the catalogue", "新上架",
     ]  # fmt: skip
     if titles:
         sentences += [

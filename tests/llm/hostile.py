@@ -50,7 +50,7 @@ class HostileServer(FaultyServer):
         return reply
 
     def lie(self, body, said):
-        """Return a lie; some are made of the chat itself, of the key, and of all that is allowed."""
+        """Return a lie; some are made of the chat, of the key, and of all that is allowed."""
         self.turn += 1
         schema = told_to(body)[1]
         allowed = schema["properties"].get("must", {}).get("items", {}).get("enum", [])

@@ -165,14 +165,10 @@ def answer(
         flags.append("no time for reasons")
     items = tuple(
         Recommendation(
-            catalogue.items[int(item)],
-            catalogue.titles.title(int(item)),
-            float(score),
-            rank,
-            plain(line),
+            catalogue.items[item], catalogue.titles.title(item), float(score), rank, plain(line)
         )
         for rank, (item, score, line) in enumerate(
-            zip(found.items, found.scores, lines, strict=True), 1
+            zip(found.items.tolist(), found.scores, lines, strict=True), 1
         )
     )
     shown = tuple(int(i) for i in found.items) or state.shown

@@ -178,7 +178,7 @@ def _in_chinese(
 
 
 def _is_request(name: str, known: Attributes) -> bool:
-    """Whether a title asks for something by itself: 不要恐怖片, 推荐一些电影, 科幻片, "No Horror"."""
+    """Whether a title asks for something by itself: 不要恐怖片, 推荐一些电影, "No Horror"."""
     values = [m for m in known.mentions(name) if m.sure]
     chinese = _CHINESE.search(name) is not None
     if chinese and any(m.stop - m.start >= len(name) for m in values):
