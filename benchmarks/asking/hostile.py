@@ -169,7 +169,8 @@ def mutated(case: Case, rng: np.random.Generator, titles: Sequence[str]) -> str:
     at = int(rng.integers(len(text) + 1)) if len(text) < 2_000 else 0
     ways = (
         text, f"{core}. {text}", f"{text} {core}", f"{core}\n\n{text}\n\n{core}",
-        f"《{text}》{core}", f'"{text}" {core}', text[:at] + core + text[at:], text[at:], text.swapcase(), text[::-1],
+        f"《{text}》{core}", f'"{text}" {core}', text[:at] + core + text[at:], text[at:],
+        text.swapcase(), text[::-1],
         f"something like {text}", f"不要{text}，{core}",
     )  # fmt: skip
     chosen = ways[int(rng.integers(len(ways)))]
@@ -272,7 +273,7 @@ def founded(
     ]
     one = "(?:" + "|".join(sorted(map(re.escape, titles), key=len, reverse=True)) + ")"
     texts = " ".join(str(row[c]) for c in ("title", "plot", "genres")).casefold()
-    held = {form for word in re.findall(r"[^\W_]+", texts) for form in _forms(word)}
+    held = {form for word in re.findall("[^\\W_\u3400-\u9fff]+", texts) for form in _forms(word)}
     said = [*found.parsed.likes, *found.parsed.liked_items]
     values = {*str(row["genres"]).split("|"), f"{row['year']}", f"price {row['price']:g}"}
     chinese = {"喜剧", "恐怖", "剧情", "西部", "爱情", "动作", "犯罪", "音乐"}
