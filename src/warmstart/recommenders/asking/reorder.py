@@ -70,7 +70,7 @@ def reordered(
             permutations=config.permutations, weight=config.weight, rng=rng,
             timeout_seconds=seconds,
         )  # fmt: skip
-        return order.tolist()
+        return [int(place) for place in order]
 
     order = None if seconds < LEAST_SECONDS else within(seconds, work)
     if order is None or sorted(order) != list(range(n)):
