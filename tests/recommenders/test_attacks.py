@@ -228,8 +228,9 @@ def test_a_title_that_reads_as_a_request_takes_no_condition_away(query, title, c
 
 
 def test_what_is_shown_has_no_escapes_and_no_turned_letters(films, model):
+    asked = LLMRecommender(recommender=model)
     for case, bad, _ in films.twins:
-        reason = LLMRecommender(recommender=model).ask("films", history=[bad], k=3)
+        reason = asked.ask("films", history=[bad], k=3)
         for one in (*(r.reason for r in reason.items), *reason.flags, reason.question or ""):
             kinds = {unicodedata.category(c) for c in one}
             assert not kinds & {"Cc", "Cf", "Co", "Cs"}, case.id
