@@ -20,6 +20,7 @@ from tests.llm.servers import smollm
 from warmstart.cli import app
 from warmstart.cli._shared import run
 from warmstart.core.errors import DataError
+from warmstart.data import Dataset
 from warmstart.llm.clean import clean, plain
 from warmstart.llm.endpoint import ChatEndpoint, ChatEndpointConfig
 from warmstart.llm.extract import MOST_CHARS, extract
@@ -180,6 +181,18 @@ def test_the_list_is_permuted_within_the_bound_and_failures_leave_it(films, mode
     broken.asked.clear()
     off.ask("films about the sea")
     assert broken.asked == []  # off unless it is asked for
+
+
+def test_what_is_quoted_of_a_description_stands_in_it():
+    film = {"item": ["a", "b"], "title": ["春天又来", "İki"], "plot": ["又是春天", "im Winter"]}
+    data = Dataset.from_tables(
+        {"user": [1], "item": ["a"]}, film, schema={"items": {"plot": "text"}}
+    )
+    asked = LLMRecommender(recommender=Recommender("popularity").fit(data))
+    for query, good in (("关于又是春天又是春的", False), ("关于又是春天的", True)):
+        reasons = [r.reason for r in asked.ask(query).items if r.item == "a"]
+        assert ("介绍里提到" in reasons[0]) == good
+    assert not any("İim" in r.reason for r in asked.ask("about İim").items)
 
 
 def test_half_a_character_is_no_crash_anywhere(model):
