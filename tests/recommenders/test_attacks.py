@@ -195,6 +195,17 @@ def test_what_is_quoted_of_a_description_stands_in_it():
     assert not any("İim" in r.reason for r in asked.ask("about İim").items)
 
 
+def test_a_value_that_a_chinese_request_does_not_name_is_no_wish_of_its_author(model):
+    invented = '{"must": ["genres: Musical", "genres: Comedy"]}'
+    asked = LLMRecommender(recommender=model, model=Scripted(invented, invented))
+    found = asked.ask("关于海边小镇的电影", deadline_seconds=10)
+    assert found.mode == "schema"
+    assert not {"Musical", "Comedy"} & set(found.parsed.likes)
+    assert not any("歌舞" in one.reason for one in found.items)
+    funny = asked.ask("海边的故事，最好好笑，喜剧或者别的", deadline_seconds=10)
+    assert "Musical" not in funny.parsed.likes  # 喜剧 is named, 歌舞 is not
+
+
 def test_half_a_character_is_no_crash_anywhere(model):
     scripted = Scripted(chosen=lambda chat, codes: [0.0] * len(codes), mode="none")
     asked = LLMRecommender(recommender=model, model=scripted, rerank=True)
