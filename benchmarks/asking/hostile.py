@@ -276,7 +276,7 @@ def founded(
     held = {form for word in re.findall("[^\\W_\u3400-\u9fff]+", texts) for form in _forms(word)}
     said = [*found.parsed.likes, *found.parsed.liked_items]
     values = {*str(row["genres"]).split("|"), f"{row['year']}", f"price {row['price']:g}"}
-    chinese = {"喜剧", "恐怖", "剧情", "西部", "爱情", "动作", "犯罪", "音乐"}
+    chinese = {"喜剧", "恐怖", "剧情", "西部", "爱情", "动作", "犯罪", "歌舞"}
     value = "(?:" + "|".join(map(re.escape, sorted({*values, *chinese}))) + r"|\d+年)"
     n = sum(1 for _, item in hostile.likes if hostile.rows[item] is row)
     users = len({user for user, _ in hostile.likes})

@@ -20,6 +20,7 @@ from tests.llm.servers import smollm
 from warmstart.cli import app
 from warmstart.cli._shared import run
 from warmstart.core.errors import DataError
+from warmstart.data import Dataset
 from warmstart.llm.clean import clean, plain
 from warmstart.llm.endpoint import ChatEndpoint, ChatEndpointConfig
 from warmstart.llm.extract import MOST_CHARS, extract
@@ -182,6 +183,29 @@ def test_the_list_is_permuted_within_the_bound_and_failures_leave_it(films, mode
     assert broken.asked == []  # off unless it is asked for
 
 
+def test_what_is_quoted_of_a_description_stands_in_it():
+    film = {"item": ["a", "b"], "title": ["春天又来", "İki"], "plot": ["又是春天", "im Winter"]}
+    data = Dataset.from_tables(
+        {"user": [1], "item": ["a"]}, film, schema={"items": {"plot": "text"}}
+    )
+    asked = LLMRecommender(recommender=Recommender("popularity").fit(data))
+    for query, good in (("关于又是春天又是春的", False), ("关于又是春天的", True)):
+        reasons = [r.reason for r in asked.ask(query).items if r.item == "a"]
+        assert ("介绍里提到" in reasons[0]) == good
+    assert not any("İim" in r.reason for r in asked.ask("about İim").items)
+
+
+def test_a_value_that_a_chinese_request_does_not_name_is_no_wish_of_its_author(model):
+    invented = '{"must": ["genres: Musical", "genres: Comedy"]}'
+    asked = LLMRecommender(recommender=model, model=Scripted(invented, invented))
+    found = asked.ask("关于海边小镇的电影", deadline_seconds=10)
+    assert found.mode == "schema"
+    assert not {"Musical", "Comedy"} & set(found.parsed.likes)
+    assert not any("歌舞" in one.reason for one in found.items)
+    funny = asked.ask("海边的故事，最好好笑，喜剧或者别的", deadline_seconds=10)
+    assert "Musical" not in funny.parsed.likes  # 喜剧 is named, 歌舞 is not
+
+
 def test_half_a_character_is_no_crash_anywhere(model):
     scripted = Scripted(chosen=lambda chat, codes: [0.0] * len(codes), mode="none")
     asked = LLMRecommender(recommender=model, model=scripted, rerank=True)
@@ -228,8 +252,9 @@ def test_a_title_that_reads_as_a_request_takes_no_condition_away(query, title, c
 
 
 def test_what_is_shown_has_no_escapes_and_no_turned_letters(films, model):
+    asked = LLMRecommender(recommender=model)
     for case, bad, _ in films.twins:
-        reason = LLMRecommender(recommender=model).ask("films", history=[bad], k=3)
+        reason = asked.ask("films", history=[bad], k=3)
         for one in (*(r.reason for r in reason.items), *reason.flags, reason.question or ""):
             kinds = {unicodedata.category(c) for c in one}
             assert not kinds & {"Cc", "Cf", "Co", "Cs"}, case.id

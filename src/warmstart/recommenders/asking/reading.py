@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from warmstart.encoders.glossary import also_called
 from warmstart.llm.model import LanguageModel, Message, Mode, Reply
 from warmstart.llm.parse import parse as parse_by_model
 from warmstart.llm.wish import Wish
@@ -71,7 +72,12 @@ def read(
     found = within(
         seconds,
         lambda: parse_by_model(
-            counted, query, known.values, years=known.years, timeout_seconds=seconds
+            counted,
+            query,
+            known.values,
+            years=known.years,
+            also_called=also_called,  # or a value of another script is believed unseen
+            timeout_seconds=seconds,
         ),
     )
     if found is None:
