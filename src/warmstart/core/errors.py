@@ -7,6 +7,7 @@ WarmstartError
 ├── ConfigError        a setting is unknown, out of range, or does not fit the data
 ├── ArtifactError      a saved model is damaged, hostile, or of a newer format
 ├── DivergedError      training ran away to values that are not finite
+├── StoreError         the store of events cannot keep or read what was asked
 ├── LanguageModelError a language model gave no answer in time, or none that can be read
 └── MissingExtraError  an optional dependency is not installed (names the install line)
 
@@ -60,6 +61,10 @@ class ArtifactError(WarmstartError):
 
 class DivergedError(WarmstartError):
     """Training ran away to values that are not finite; the last good checkpoint stands."""
+
+
+class StoreError(WarmstartError):
+    """The store of events is damaged, full, out of reach or of a newer version."""
 
 
 class LanguageModelError(WarmstartError):

@@ -1,0 +1,25 @@
+"""Durable events of users, and what a service must not forget: SQLite, or PostgreSQL."""
+
+from warmstart.store.opening import open_store
+from warmstart.store.store import (
+    ApiKey,
+    Event,
+    Health,
+    ItemChange,
+    Receipt,
+    Store,
+    Training,
+    UserExport,
+)
+
+__all__ = [
+    "ApiKey",
+    "Event",
+    "Health",
+    "ItemChange",
+    "Receipt",
+    "Store",
+    "Training",
+    "UserExport",
+    "open_store",
+]

@@ -1,0 +1,236 @@
+"""What every store keeps, whatever the database: a Protocol, and the values that go in and out.
+
+A tenant is an argument of every call; nothing of one tenant is ever seen by another. Users, items
+and ids of events are strings or integers, and keep their type: 12 and "12" are two users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import pyarrow as pa
+
+from warmstart.data.ids import Id
+
+Scope = Literal["read", "write", "admin"]
+Change = Literal["add", "update", "remove"]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that a user did.
+
+    Attributes:
+        id: the client's own; an event sent again under the same id is kept once.
+        user: who did it.
+        item: with what.
+        event: what was done, such as "like" or "rating"; at most 64 printable characters.
+        value: how much, such as stars; None where the event says it all.
+        timestamp: when, in seconds since the epoch.
+    """
+
+    id: Id
+    user: Id
+    item: Id
+    event: str
+    value: float | None
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of the events of one call, which are on the disk by now.
+
+    Attributes:
+        accepted: events that are new.
+        duplicates: events whose id was there already; the first one stands.
+        refused: the users who were deleted; none of their events is kept.
+    """
+
+    accepted: int
+    duplicates: int
+    refused: tuple[Id, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ItemChange:
+    """One change of the catalogue.
+
+    Attributes:
+        number: rises with every change; later changes have higher ones.
+        kind: whether the rows were added, updated or removed.
+        rows: the items as JSON values; of removed ones, what the caller gave.
+        timestamp: when, in seconds since the epoch.
+    """
+
+    number: int
+    kind: Change
+    rows: tuple[dict[str, Any], ...]
+    timestamp: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its secret.
+
+    Attributes:
+        id: names the key where people must speak of it; it opens nothing.
+        tenant: whom it belongs to.
+        scopes: what it allows.
+        created: in seconds since the epoch.
+        revoked: in seconds since the epoch; None while it is good.
+    """
+
+    id: str
+    tenant: str
+    scopes: frozenset[Scope]
+    created: float
+    revoked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserExport:
+    """Everything that the store holds about one user.
+
+    Attributes:
+        user: who.
+        events: theirs, oldest first.
+        models: versions of the models for which a posterior is cached.
+    """
+
+    user: Id
+    events: tuple[Event, ...]
+    models: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """All events of a tenant, for the next training; deleted users are not among them.
+
+    Attributes:
+        table: user, item, event, value and timestamp, in the order in which they came. Ids are
+            integers where all of them are, otherwise text.
+        fingerprint: a hash of the rows, types of ids included; equal rows have equal ones, in
+            whichever database.
+    """
+
+    table: pa.Table
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether the store can be relied on now.
+
+    Attributes:
+        ok: it reads and writes.
+        problem: what is wrong, in one line; "" if nothing is.
+    """
+
+    ok: bool
+    problem: str = ""
+
+
+class Store(Protocol):
+    """Events, changes of items, keys and cached posteriors, by tenant.
+
+    Any thread may call any method. What writes returns when the disk has it, or raises and has
+    kept nothing. Every method raises a StoreError where the database fails, and a DataError where
+    an argument is not what it must be.
+    """
+
+    def append(self, tenant: str, events: Sequence[Event]) -> Receipt:
+        """Keep events; those whose id is known are counted and left alone.
+
+        Raises:
+            DataError: an id is neither text nor an integer or is too long, a number is not
+                finite, or an event has no printable name; nothing of the call is kept.
+        """
+        ...
+
+    def events(self, tenant: str, user: Id) -> list[Event]:
+        """Return the events of a user by timestamp, equal ones in the order they came."""
+        ...
+
+    def recent(self, tenant: str, k: int) -> list[Event]:
+        """Return the `k` events that came last, the very last first."""
+        ...
+
+    def users(self, tenant: str) -> list[Id]:
+        """Return everyone who has an event, integers before texts, each in order."""
+        ...
+
+    def delete_user(self, tenant: str, user: Id, *, now: float) -> int:
+        """Delete a user's events and posteriors; return how many events there were.
+
+        A tombstone stays, which tells the user again but does not name them; later events of the
+        user are refused.
+        """
+        ...
+
+    def export(self, tenant: str, user: Id) -> UserExport:
+        """Return everything that is held about a user."""
+        ...
+
+    def training(self, tenant: str) -> Training:
+        """Return all events as they stand at one moment."""
+        ...
+
+    def change_items(
+        self, tenant: str, kind: Change, rows: Sequence[Mapping[str, Any]], *, now: float
+    ) -> int:
+        """Keep a change of the catalogue; return its number.
+
+        Raises:
+            DataError: the rows cannot be written as JSON.
+        """
+        ...
+
+    def item_changes(self, tenant: str, *, after: int = 0) -> list[ItemChange]:
+        """Return the changes with a number above `after`, in order."""
+        ...
+
+    def create_key(
+        self, tenant: str, scopes: Collection[Scope], *, now: float
+    ) -> tuple[str, ApiKey]:
+        """Make a key; return the text that opens, which is not kept, and what is kept of it."""
+        ...
+
+    def key(self, secret: str) -> ApiKey | None:
+        """Return the key that such a text opens; None if it opens none, or was revoked."""
+        ...
+
+    def keys(self, tenant: str) -> list[ApiKey]:
+        """Return the keys of a tenant, revoked ones too, oldest first."""
+        ...
+
+    def revoke_key(self, tenant: str, id: str, *, now: float) -> bool:
+        """Revoke a key at once; return whether it was there and good."""
+        ...
+
+    def posterior(self, tenant: str, user: Id, model: str, last_event: Id) -> bytes | None:
+        """Return the posterior that is cached for a model after this event, if there is one."""
+        ...
+
+    def keep_posterior(
+        self, tenant: str, user: Id, model: str, last_event: Id, posterior: bytes
+    ) -> bool:
+        """Cache a posterior in place of the one before; return False for a deleted user."""
+        ...
+
+    def drop_posteriors(self, tenant: str, *, but: str | None = None) -> int:
+        """Drop cached posteriors, except those of the model `but`; return how many.
+
+        They can be made again from the events at any time.
+        """
+        ...
+
+    def healthy(self) -> Health:
+        """Say whether the store reads and writes now."""
+        ...
+
+    def close(self) -> None:
+        """Finish what was begun and let the database go; later calls raise a StoreError."""
+        ...

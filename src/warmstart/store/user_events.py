@@ -1,0 +1,184 @@
+"""Events of users: kept once, read back, deleted with a tombstone that names nobody."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from warmstart.core.errors import DataError
+from warmstart.data.ids import Id
+from warmstart.store.database import Connection, rows_of
+from warmstart.store.packed import packed, unpacked
+from warmstart.store.store import Event, Receipt, Training
+
+Row = dict[str, Any]
+
+_LONGEST_NAME = 64
+_COLUMNS = "event_id, user_id, item_id, event, value, timestamp"
+_INT64 = range(-(2**63), 2**63)
+
+
+def as_rows(tenant: bytes, events: Iterable[Event]) -> list[Row]:
+    """Return events as rows, checked.
+
+    Raises:
+        DataError: an id, a number or a name is not what it must be.
+    """
+    return [
+        {
+            "tenant": tenant,
+            "event_id": packed(event.id, "id of an event"),
+            "user_id": packed(event.user, "user"),
+            "item_id": packed(event.item, "item"),
+            "event": _name(event),
+            "value": None if event.value is None else _finite(event.value, "value", event),
+            "timestamp": _finite(event.timestamp, "timestamp", event),
+        }
+        for event in events
+    ]
+
+
+def append(connection: Connection, salt: bytes, rows: Sequence[Row]) -> Receipt:
+    """Insert rows of one tenant that are new and whose users were not deleted."""
+    if not rows:
+        return Receipt(0, 0)
+    tenant = rows[0]["tenant"]
+    gone = _deleted(connection, salt, tenant, {row["user_id"] for row in rows})
+    wanted = [row for row in rows if row["user_id"] not in gone] if gone else rows
+    accepted = connection.change(
+        f"INSERT INTO events (tenant, {_COLUMNS}) VALUES "
+        "(:tenant, :event_id, :user_id, :item_id, :event, :value, :timestamp) "
+        "ON CONFLICT (tenant, event_id) DO NOTHING",
+        wanted,
+    )
+    refused = tuple(unpacked(user) for user in sorted(gone))
+    return Receipt(accepted, len(wanted) - accepted, refused)
+
+
+def of_user(connection: Connection, tenant: bytes, user: bytes) -> list[Event]:
+    """Return the events of a user in order."""
+    found = connection.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE tenant = :tenant AND user_id = :user "
+        "ORDER BY timestamp, number",
+        {"tenant": tenant, "user": user},
+    )
+    return [_event(row) for row in found]
+
+
+def recent(connection: Connection, tenant: bytes, k: int) -> list[Event]:
+    """Return the events that came last, the very last first."""
+    found = connection.rows(
+        f"SELECT {_COLUMNS} FROM events WHERE tenant = :tenant ORDER BY number DESC LIMIT :k",
+        {"tenant": tenant, "k": min(max(0, k), 2**31)},
+    )
+    return [_event(row) for row in found]
+
+
+def users(connection: Connection, tenant: bytes) -> list[Id]:
+    """Return everyone who has an event, integers first."""
+    found = connection.rows(
+        "SELECT DISTINCT user_id FROM events WHERE tenant = :tenant", {"tenant": tenant}
+    )
+    return sorted((unpacked(user) for (user,) in found), key=lambda id: (isinstance(id, str), id))
+
+
+def delete(connection: Connection, salt: bytes, tenant: bytes, user: bytes, now: float) -> int:
+    """Delete a user and leave the tombstone; return how many events there were."""
+    connection.forget()
+    whose = [{"tenant": tenant, "user": user}]
+    connection.change("DELETE FROM posteriors WHERE tenant = :tenant AND user_id = :user", whose)
+    count = connection.change(
+        "DELETE FROM events WHERE tenant = :tenant AND user_id = :user", whose
+    )
+    connection.change(
+        "INSERT INTO tombstones (mark, deleted) VALUES (:mark, :now) ON CONFLICT (mark) DO NOTHING",
+        [{"mark": _mark(salt, tenant, user), "now": now}],
+    )
+    return count
+
+
+def is_deleted(connection: Connection, salt: bytes, tenant: bytes, user: bytes) -> bool:
+    """Return whether a user has a tombstone."""
+    return bool(_deleted(connection, salt, tenant, {user}))
+
+
+def training(connection: Connection, tenant: bytes) -> Training:
+    """Return all events of a tenant in the order they came, and the hash of them."""
+    found = connection.rows(
+        "SELECT user_id, item_id, event, value, timestamp FROM events WHERE tenant = :tenant "
+        "ORDER BY number",
+        {"tenant": tenant},
+    )
+    users, items, events, values, times = list(zip(*found, strict=True)) or [()] * 5
+    table = pa.table(
+        {
+            "user": _ids(users),
+            "item": _ids(items),
+            "event": pa.array(events, pa.large_string()),
+            "value": pa.array(values, pa.float64()),
+            "timestamp": pa.array(times, pa.float64()),
+        }
+    )
+    digest = hashlib.sha256()
+    for texts in (users, items, [event.encode() for event in events]):
+        digest.update(np.fromiter(map(len, texts), "<u4", len(texts)).tobytes())
+        digest.update(b"".join(texts))
+    for numbers in (values, times):
+        digest.update(np.array(numbers, "<f8").tobytes())  # only a missing value is NaN
+    return Training(table, digest.hexdigest())
+
+
+def _deleted(connection: Connection, salt: bytes, tenant: bytes, users: set[bytes]) -> set[bytes]:
+    marks = {_mark(salt, tenant, user): user for user in users}
+    found = rows_of(
+        connection, "SELECT mark FROM tombstones WHERE mark IN ({keys})", list(marks), {}
+    )
+    return {marks[bytes(mark)] for (mark,) in found}
+
+
+def _mark(salt: bytes, tenant: bytes, user: bytes) -> bytes:
+    """Return what tells a user again and is not the user."""
+    named = b"%d:" % len(tenant) + tenant + user
+    return hashlib.blake2b(named, key=salt, digest_size=32).digest()
+
+
+def _event(row: tuple[Any, ...]) -> Event:
+    id, user, item, event, value, timestamp = row
+    return Event(unpacked(id), unpacked(user), unpacked(item), event, value, timestamp)
+
+
+def _ids(raw: Sequence[bytes]) -> pa.Array:
+    ids = [unpacked(one) for one in raw]
+    if ids and all(isinstance(id, int) and id in _INT64 for id in ids):
+        return pa.array(ids, pa.int64())
+    texts = [str(id).encode("utf-8", "replace").decode() for id in ids]
+    return pa.array(texts, pa.large_string())
+
+
+def _name(event: Event) -> str:
+    name = event.event
+    if not (isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isprintable()):
+        raise DataError(
+            f"event {str(event.id)[:50]!r} is called {str(name)[:50]!r}; give 1 to {_LONGEST_NAME} "
+            'printable characters, such as "like"'
+        )
+    return name
+
+
+def _finite(number: Any, what: str, event: Event) -> float:  # noqa: ANN401  (checked here)
+    """Return the number; -0.0, which not every database keeps, as 0.0."""
+    try:
+        found = 0.0 + float(number) if not isinstance(number, str | bytes | bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        found = math.nan
+    if not math.isfinite(found):
+        raise DataError(
+            f"the {what} of event {str(event.id)[:50]!r} is {str(number)[:50]!r}; give a finite "
+            "number"
+        )
+    return found
