@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
+from benchmarks.onboarding.ope_table import ope_table
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
 from warmstart.evaluation import Report, Row
@@ -221,6 +222,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "reviews": lambda: content.shots_table("reviews", "rows", _line, short),
     "warm-up": lambda: content.warm_up_table(_line, short),
     "text-to-list": lambda: text_to_list_table(_line, short),
+    "objective": lambda: learners.objective_table(_line, short),
+    "objective-search": lambda: learners.objective_search_table(_line, short),
+    "ope": lambda: ope_table(_line),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

@@ -232,3 +232,65 @@ def _spelled(settings: dict[str, Any], prefix: str = "") -> str:
         else:
             said.append(f"{prefix}{name}={value:g}")
     return " ".join(said)
+
+
+def objective_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return what nDCG as the outer loss is worth, the newest result of each learner."""
+    found: dict[str, tuple[str, dict[str, Any]]] = {}
+    for path in sorted(RESULTS.glob("objective-ml-*.json")):
+        record = json.loads(path.read_text("utf8"))
+        for name in {row["learner"] for row in record["rows"]}:
+            if name not in found or record["date"] > found[name][1]["date"]:
+                found[name] = path.stem, record
+    if not found:
+        return _NOTHING.format("objective")
+    first = next(iter(found.values()))[1]
+    shots = [row["shots"] for row in first["rows"] if row["against"] == "softmax"]
+    shots = list(dict.fromkeys(shots))
+    lines = [line(["learner", "outer loss", *map(str, shots), "fit s"])]
+    lines.append(line([":--", ":--", *("--:" for _ in shots), "--:"]))
+    for name in sorted(found):
+        record = found[name][1]
+        rows = [row for row in record["rows"] if row["learner"] == name]
+        for against in ("softmax", "softmax, as long", "ndcg"):
+            column = "ndcg" if against == "ndcg" else "softmax"
+            own = [r for r in rows if r["against"] == (against if column == "softmax" else
+                                                       "softmax")]  # fmt: skip
+            spent = record["fit_seconds"][name][against]
+            cells = [short(r[column]) for r in own]
+            lines.append(line([name, against, *cells, f"{sum(spent) / len(spent):.0f}"]))
+        for against in ("softmax", "softmax, as long"):
+            own = [r for r in rows if r["against"] == against]
+            cells = [
+                f"{r['difference']:+.3f} ({r['ci_low']:+.3f} to {r['ci_high']:+.3f})"
+                f"{'*' if r['p_holm'] < 0.05 else ''}"
+                for r in own
+            ]
+            lines.append(line([name, f"ndcg − {against}", *cells, ""]))
+    names = ", ".join(f"`benchmarks/learners/results/{stem}.json`" for stem, _ in found.values())
+    about = (
+        f"{first['protocol'][0].upper()}{first['protocol'][1:]}, {len(first['seeds'])} splits "
+        f"(seeds {', '.join(map(str, first['seeds']))}), 95 % intervals; `*`: p < .05 by a paired "
+        f"permutation test, Holm-corrected over the shots (the mean is one test more). {names}, "
+        f"commit `{first['commit'][:12]}`. Seconds are those of a busy machine."
+    )
+    return "\n".join([*lines, "", about])
+
+
+def objective_search_table(line: Callable[[Iterable[str]], str], short: Any) -> str:  # noqa: ANN401
+    """Return what was tried for the policy gradient, on validation users."""
+    known = newest("objective-search")
+    if known is None:
+        return _NOTHING.format("objective --search")
+    stem, record = known
+    candidates = record["candidates"]
+    best = max(c["mean"] for c in candidates)
+    lines = [line(["learner", "settings", "mean nDCG@10"]), line([":--", ":--", "--:"])]
+    for c in candidates:
+        policy = c["settings"].get("policy")
+        said = f"`ndcg {_spelled(policy, 'policy.')}`" if policy else "softmax alone"
+        mean = f"**{short(c['mean'])}**" if c["mean"] == best else short(c["mean"])
+        lines.append(line([c["learner"], said, mean]))
+    said = f"{record['protocol'][0].upper()}{record['protocol'][1:]}"
+    about = f"{said}. `benchmarks/learners/results/{stem}.json`."
+    return "\n".join([*lines, "", about])

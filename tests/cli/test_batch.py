@@ -155,3 +155,32 @@ def test_a_bad_wish_is_one_line(run, trained, args, says):
     assert code == 2
     assert says in error
     assert len(error.strip().splitlines()) == 1
+
+
+def test_a_list_that_explores_says_how_likely_each_item_was(run, trained, tmp_path):
+    log = tmp_path / "shown.jsonl"
+    args = ("recommend", trained, "--likes", 7, "-k", 5, "--explore", 0.4, "--json", "-")
+    code, said, _ = run(*args, "--seed", 0, "--log", log)
+    assert code == 0
+    found = json.loads(said)
+    assert sum(row["explored"] for row in found) == 2
+    assert all((row["propensity"] == pytest.approx(0.6)) != row["explored"] for row in found)
+    _, again, _ = run(*args, "--seed", 0, "--log", log)
+    assert json.loads(again) == found
+    rows = [json.loads(line) for line in log.read_text("utf8").splitlines()]
+    assert [row["propensity"] for row in rows] == 2 * [row["propensity"] for row in found]
+    assert len({row["request"] for row in rows}) == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (("--explore", "2"), "explore must be a share from 0 to below 1, got 2.0"),
+        (("--explore", "0.1", "--histories", "x.csv", "--out", "y.csv"), "for one user"),
+        (("--log", "nowhere/shown.jsonl"), "nowhere is no folder"),
+    ],
+)
+def test_an_exploration_that_cannot_be_is_one_line(run, trained, args, says):
+    code, _, error = run("recommend", trained, *args)
+    assert code == 2
+    assert says in error

@@ -110,6 +110,18 @@ def test_the_page_on_content_runs(capsys):
     assert "reviews: 2 items from 5 reviews" in said
 
 
+def test_the_page_on_exploring_runs(capsys):
+    page = ROOT / "docs" / "exploration.md"
+    names = run(page, page.read_text("utf8"))
+    said = capsys.readouterr().out
+    lines = said.splitlines()
+    assert [line.split()[0] for line in lines[:10]] == [str(rank) for rank in range(1, 11)]
+    assert sum(line.endswith("explored") for line in lines[:10]) == 2
+    assert names["ours"].n == names["theirs"].n == 4_000
+    assert names["theirs"].effective < 400
+    assert "insufficient data: about" in lines[-1]
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
 def test_the_first_screen_runs_on_other_data_by_its_name_alone(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

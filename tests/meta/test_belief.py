@@ -1,11 +1,13 @@
 """The closed form against plain Gaussian conditioning, one user at a time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
 from warmstart.core.types import Histories
-from warmstart.meta.belief import BeliefConfig, learn_belief, observation_weights
+from warmstart.meta.belief import BeliefConfig, learn_belief, observation_weights, posterior
 
 CONFIG = BeliefConfig()
 
@@ -53,6 +55,30 @@ def test_the_posterior_is_gaussian_conditioning(likes, users):
         seen = covariance[np.ix_(items, items)] + np.diag(noise)
         moved = covariance[:, items] @ np.linalg.inv(seen) @ (said - belief.mean[items])
         np.testing.assert_allclose(found[user], belief.mean + moved, atol=1e-5)
+
+
+def test_mean_and_spread_are_those_of_gaussian_conditioning(likes, users):
+    belief = learn_belief(likes, CONFIG)
+    mean, spread = posterior(users, belief, CONFIG)
+    expected = observation_weights(users, belief, CONFIG) @ belief.covariance + belief.mean
+    np.testing.assert_allclose(mean, expected, atol=1e-6)
+    covariance = belief.covariance.astype(float)
+    for user in range(len(users)):
+        items = users.items[slice(*users.indptr[user : user + 2])]
+        noise = CONFIG.noise / belief.effective_users + belief.variance[items]
+        seen = covariance[np.ix_(items, items)] + np.diag(noise)
+        left = covariance - covariance[:, items] @ np.linalg.inv(seen) @ covariance[items]
+        np.testing.assert_allclose(spread[user], np.sqrt(np.diag(left)), atol=1e-4)
+    np.testing.assert_allclose(spread[0], np.sqrt(belief.variance), rtol=1e-6)
+
+
+def test_sparse_and_dense_rows_of_one_covariance_give_the_same_spread(likes, users):
+    sparse = learn_belief(likes, CONFIG, neighbours=30)
+    dense = replace(sparse, covariance=sparse.covariance.toarray())
+    for found, expected in zip(
+        posterior(users, sparse, CONFIG), posterior(users, dense, CONFIG), strict=True
+    ):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_without_events_the_posterior_is_the_prior(likes):

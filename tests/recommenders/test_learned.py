@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 from tests.recommenders.test_numpy_only import GUARD
 
@@ -16,8 +17,10 @@ from warmstart.data import SplitConfig, load_dataset, make_split
 from warmstart.evaluation import evaluate
 from warmstart.evaluation.significance import paired_permutation
 from warmstart.index import top_k
+from warmstart.meta.episodes import draw_episodes
 from warmstart.meta.outer import outer_loop
 from warmstart.meta.settings import OuterConfig
+from warmstart.recommenders.batches import over_catalogue, ranking_tasks
 from warmstart.recommenders.checkpoint import Checkpoint
 from warmstart.recommenders.popularity import Popularity
 from warmstart.recommenders.recommender import learners
@@ -338,3 +341,65 @@ def test_hardly_any_data_makes_a_model_that_ranks_what_there_is(name, rows):
         found = model.recommend(history, k=9)
         assert {r.item for r in found} == set(data.items) - set(history)
         assert np.isfinite([r.score for r in found]).all()
+
+
+# ------------------------------------------------------------------------------ nDCG as objective
+
+
+def test_the_query_over_the_catalogue_holds_every_item_that_is_not_shown():
+    likes = sp.csr_array((np.random.default_rng(0).random((6, 9)) < 0.6).astype(np.float32))
+    rng = np.random.default_rng(1)
+    episodes = draw_episodes(likes, np.arange(6), rng, max_shots=2)
+    tasks = over_catalogue(ranking_tasks(episodes, 0.3, rng, most=9), 9)
+    seen = episodes.support.matrix(9).toarray() != 0
+    np.testing.assert_array_equal(tasks.query.mask.numpy(), ~seen)
+    np.testing.assert_array_equal(tasks.query.labels.numpy(), episodes.query.toarray())
+    assert tasks.query.inputs[0].tolist() == [list(range(9))] * 6
+
+
+@pytest.mark.parametrize("name", [n for n in LEARNERS if n != "reptile"])
+def test_every_learner_with_an_outer_loss_can_have_ndcg_for_one(small, fitted, name):
+    config = QUICK | {"adapt": ADAPT.get(name, {}), "objective": "ndcg"}
+    config["policy"] = {"epochs": 2, "samples": 4, "outer_lr": 5e-3}
+    model = ws.Recommender(learner=name, config=config, seed=3).fit(small.train, progress=False)
+    before = fitted[name].method
+    assert not np.array_equal(model.method.arrays["items"], before.arrays["items"])
+    ours, softmax = (np.mean([quality(m, small, k).mean() for k in (1, 8)])
+                     for m in (model.method, before))  # fmt: skip
+    assert ours > softmax - 0.02  # it goes on from there, and does not forget
+    assert ours > quality(Popularity().fit(small.train), small, 8).mean()
+
+
+def test_a_sampled_catalogue_has_the_policy_gradient_too(small):
+    outer = OUTER | {"epochs": 4, "sampled_items": 40}
+    config = QUICK | {"outer": outer, "objective": "ndcg", "policy": {"epochs": 2, "samples": 4}}
+    model = lookup("methods", "amortised")
+    found = model(model.config_type.parse(config)).fit(small.train, seed=1)
+    assert np.isfinite(found.arrays["items"]).all()
+    assert set(found.quality) == {"1", "3", "10", "20"}
+
+
+def test_reptile_has_no_outer_loss_to_exchange():
+    with pytest.raises(ConfigError, match="reptile follows its inner loop"):
+        ws.Recommender(learner="reptile", config={"objective": "ndcg"})
+
+
+def test_an_interrupted_policy_gradient_goes_on_to_the_same_model(small, tmp_path):
+    kind = lookup("methods", "closed-form")
+    policy = {"epochs": 4, "samples": 4}
+    outer = OUTER | {"epochs": 4}
+    config = kind.config_type.parse(QUICK | {"outer": outer, "objective": "ndcg", "policy": policy})
+    whole = kind(config).fit(small.train, seed=1).state()
+    told = []
+
+    def progress(done, total, message):
+        told.append(message)
+        if Checkpoint(tmp_path).stored("closed-form-ndcg") is not None:
+            raise Stop
+
+    with pytest.raises(Stop):
+        kind(config).fit(small.train, seed=1, progress=progress, checkpoint=tmp_path)
+    state = kind(config).fit(small.train, seed=1, checkpoint=tmp_path).state()
+    assert state.meta == whole.meta
+    for array, values in whole.arrays.items():
+        np.testing.assert_array_equal(state.arrays[array], values, err_msg=array)

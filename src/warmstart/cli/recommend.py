@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json as jsonlib
+import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from rich.table import Table
 from warmstart.cli._shared import check_folder, rows_rule, write_json
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.recommenders import Recommender, load
+from warmstart.recommenders.lists import Recommendation, append_log
 from warmstart.recommenders.new_users import read_ids
 
 _Titles = Annotated[list[str] | None, typer.Option(show_default=False)]
@@ -62,6 +64,16 @@ def recommend(
         list[str] | None, typer.Option(help="Title or id that must not come back.")
     ] = None,
     on_bad_rows: Annotated[str, typer.Option(help="raise or drop.")] = "raise",
+    explore: Annotated[
+        float, typer.Option(help="Share of the list for items the model is unsure of; one user.")
+    ] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option(help="Of what is explored; anew each time without it.", min=0)
+    ] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="Append what is shown, with propensities, to this .jsonl; one user."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write the list or a report as JSON; - for stdout.")
     ] = None,
@@ -72,15 +84,32 @@ def recommend(
     catalogue are left out and counted; a user of whom nothing is left, or who is in --users
     alone, gets what is best to show before the first event.
     """
-    for path in (out, json):
+    for path in (out, log, json):
         check_folder(path)
     recommender = load(model)
     mask = None if candidates is None else _mask(recommender, candidates)
     if histories is None and users is None:
-        _one(
-            recommender, likes, text, trust_encoders, dislikes, user, k, filter, exclude, mask, json
+        if filter is not None and mask is not None:
+            raise ConfigError("for one user give --filter or --candidates, not both")
+        found = recommender.recommend(
+            likes or [],
+            text=text,
+            trust_encoders=trust_encoders,
+            dislikes=dislikes or [],
+            user=_known(user),
+            k=k,
+            filter=filter if mask is None else mask,
+            exclude=exclude or (),
+            explore=explore,
+            rng=np.random.default_rng(seed),
         )
+        if log is not None:
+            now = time.time()
+            append_log(log, found, request=f"{now:.6f}", now=now)
+        _show(found, json)
         return
+    if explore or log is not None:
+        raise ConfigError("--explore and --log are for one user; leave them out for many")
     if likes or dislikes or user or text is not None:
         raise ConfigError("give --likes and --text for one user or --histories for many, not both")
     if out is None or out.suffix not in (".parquet", ".csv", ".jsonl"):
@@ -117,32 +146,7 @@ def recommend(
         )
 
 
-def _one(
-    recommender: Recommender,
-    likes: list[str] | None,
-    text: str | None,
-    trust_encoders: bool,
-    dislikes: list[str] | None,
-    user: list[str] | None,
-    k: int,
-    filter: str | None,
-    exclude: list[str] | None,
-    mask: npt.NDArray[np.bool_] | None,
-    json: Path | None,
-) -> None:
-    condition: Any = filter if mask is None else mask
-    if filter is not None and mask is not None:
-        raise ConfigError("for one user give --filter or --candidates, not both")
-    found = recommender.recommend(
-        likes or [],
-        text=text,
-        trust_encoders=trust_encoders,
-        dislikes=dislikes or [],
-        user=_known(user),
-        k=k,
-        filter=condition,
-        exclude=exclude or (),
-    )
+def _show(found: list[Recommendation], json: Path | None) -> None:
     if json is not None:
         write_json(
             json,
@@ -153,6 +157,8 @@ def _one(
                     "title": r.title,
                     "score": r.score,
                     "why": r.reason,
+                    "propensity": r.propensity,
+                    "explored": r.explored,
                 }
                 for r in found
             ],

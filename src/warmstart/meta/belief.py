@@ -113,11 +113,42 @@ def observation_weights(histories: Histories, belief: Belief, config: BeliefConf
     return alpha
 
 
+def posterior(
+    histories: Histories, belief: Belief, config: BeliefConfig
+) -> tuple[FloatArray, FloatArray]:
+    """Return (users, items) posterior mean of the liking, and its standard deviation.
+
+    What a truncated covariance leaves below zero is zero.
+    """
+    moved = observation_weights(histories, belief, config) @ belief.covariance
+    mean = belief.mean + (moved if isinstance(moved, np.ndarray) else moved.toarray())
+    spread = np.tile(np.sqrt(belief.variance), (len(histories), 1))
+    for user in np.flatnonzero(histories.shots):
+        begin, end = histories.indptr[user : user + 2]
+        items = histories.items[max(begin, end - config.max_solve) : end]
+        rows = belief.covariance[items]
+        rows = rows if isinstance(rows, np.ndarray) else rows.toarray()
+        gram = _observed(items[None], belief, config)[0].astype(np.float64)
+        known = np.einsum("si,si->i", rows, np.linalg.solve(gram, rows))
+        spread[user] = np.sqrt(np.maximum(belief.variance - known, 0))
+    return mean, spread
+
+
 def _solve(
     items: npt.NDArray[Any], values: FloatArray, belief: Belief, config: BeliefConfig
 ) -> FloatArray:
     """Solve a batch of (users, shots) systems."""
+    gram = _observed(items, belief, config)
+    said = np.where(values > 0, values, -config.dislike * values)
+    residual = said - belief.mean[items]
+    solved = np.linalg.solve(gram.astype(np.float64), residual[..., None].astype(np.float64))
+    return solved[..., 0].astype(np.float32)
+
+
+def _observed(items: npt.NDArray[Any], belief: Belief, config: BeliefConfig) -> FloatArray:
+    """Return (users, shots, shots) covariances of what was observed, noise included."""
     n = items.shape[1]
+    gram: FloatArray
     if isinstance(belief.covariance, np.ndarray):
         gram = belief.covariance[items[:, :, None], items[:, None, :]]
     else:
@@ -129,10 +160,7 @@ def _solve(
     noise = config.noise / belief.effective_users + config.relative_noise * diagonal
     # An item twice in one history would make two equal rows; the noise keeps the solve regular.
     gram[:, np.arange(n), np.arange(n)] = diagonal + noise
-    said = np.where(values > 0, values, -config.dislike * values)
-    residual = said - belief.mean[items]
-    solved = np.linalg.solve(gram.astype(np.float64), residual[..., None].astype(np.float64))
-    return solved[..., 0].astype(np.float32)
+    return gram
 
 
 def _sparse_covariance(

@@ -101,24 +101,29 @@ class Problem:
 
     Attributes:
         model: the module; its own parameters are only where meta-training starts.
-        loss: of one task.
+        loss: of one task; what a task descends on, and what its query is judged by.
         adapted: names of the parameters that a task may move.
         head: the few of them that ANIL, FOMA, the amortised learner and the closed form move.
+        judge: what the query is judged by instead, where that is another loss.
     """
 
     model: nn.Module
     loss: Loss
     adapted: tuple[str, ...]
     head: tuple[str, ...]
+    judge: Loss | None = None
 
     @classmethod
-    def of(cls, model: nn.Module, loss: Loss, *, block: str = "all") -> Problem:
+    def of(
+        cls, model: nn.Module, loss: Loss, *, block: str = "all", judge: Loss | None = None
+    ) -> Problem:
         """Read what the module says about its parameters.
 
         Args:
             model: any module.
             loss: of one task.
             block: "all" lets every parameter move that is not shared, "head" the head alone.
+            judge: what the query is judged by, where that is another loss.
 
         Raises:
             ConfigError: the module has no parameter that may move, or `block` is neither.
@@ -136,7 +141,7 @@ class Problem:
         if not isinstance(head, tuple) or not head:
             last = free[-1].rpartition(".")[0]
             head = tuple(n for n in free if n.rpartition(".")[0] == last)
-        return cls(model, loss, head if block == "head" else free, head)
+        return cls(model, loss, head if block == "head" else free, head, judge)
 
     def parameters(self) -> Params:
         """Return a copy of the module's parameters: where meta-training starts."""
@@ -160,9 +165,9 @@ class Problem:
         return each(*examples.inputs)
 
     def losses(self, meta: Params, adapted: Params, examples: Examples) -> Tensor:
-        """Return (tasks,) losses with each task's own parameters."""
+        """Return (tasks,) losses of queries with each task's own parameters."""
         e, mask = examples, examples.mask.to(examples.labels.dtype)
-        each = vmap(self._loss_of_one(meta, adapted), randomness="different")
+        each = vmap(self._loss_of_one(meta, adapted, self.judge), randomness="different")
         found: Tensor = each(adapted, e.inputs, e.labels, mask, e.kind)
         return found
 
@@ -173,15 +178,17 @@ class Problem:
         found: Params = each(adapted, e.inputs, e.labels, mask, e.kind)
         return found
 
-    def _loss_of_one(self, meta: Params, adapted: Params) -> Callable[..., Tensor]:
+    def _loss_of_one(
+        self, meta: Params, adapted: Params, judge: Loss | None = None
+    ) -> Callable[..., Tensor]:
         """Return the loss of one task as a function of its own parameters and examples."""
-        shared = self._rest(meta, adapted)
+        shared, by = self._rest(meta, adapted), judge or self.loss
 
         def loss(
             own: Params, inputs: tuple[Tensor, ...], labels: Tensor, mask: Tensor, kind: Tensor
         ) -> Tensor:
             found = functional_call(self.model, {**shared, **own}, inputs)
-            return self.loss(found, labels, mask, kind)
+            return by(found, labels, mask, kind)
 
         return loss
 

@@ -29,6 +29,24 @@ class OuterConfig(Config):
     checks: int = Field(6, ge=1)
 
 
+class PolicyConfig(Config):
+    """Settings of nDCG as the outer loss; see `warmstart.meta.ranking_policy`.
+
+    Attributes:
+        samples: lists drawn for each task; each is the baseline of the others.
+        length: of the lists whose nDCG counts.
+        temperature: below 1 the policy is sharper than the softmax of the scores.
+        epochs: passes over the tasks, after those of the softmax loss.
+        outer_lr: peak step size.
+    """
+
+    samples: int = Field(16, ge=2)
+    length: int = Field(10, ge=1)
+    temperature: float = Field(0.1, gt=0)
+    epochs: int = Field(10, ge=1)
+    outer_lr: float = Field(1e-3, gt=0)
+
+
 class InnerConfig(Config):
     """Settings of gradient descent on a support set.
 

@@ -88,6 +88,17 @@ def ranking_tasks(
     )
 
 
+def over_catalogue(tasks: Tasks, n_items: int) -> Tasks:
+    """Return tasks whose query is every item that is not in the support, 1 where relevant."""
+    items, known, seen, weight = tasks.query.inputs
+    nothing = torch.zeros(len(items), n_items)
+    labels = nothing.scatter_add(1, items, tasks.query.mask.to(nothing.dtype)).clamp(max=1)
+    mask = nothing.scatter_add(1, seen, weight) == 0
+    every = torch.arange(n_items).expand(len(items), n_items)
+    query = Examples.of((every, known, seen, weight), labels, mask, tasks.query.kind)
+    return replace(tasks, query=query)
+
+
 @dataclass(frozen=True, slots=True)
 class ItemSample:
     """A part of a large catalogue, so that one step costs no more than a small one.

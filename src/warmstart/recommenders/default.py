@@ -27,7 +27,7 @@ from warmstart.core.config import Config
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
-from warmstart.meta.belief import observation_weights
+from warmstart.meta.belief import observation_weights, posterior
 from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
@@ -191,6 +191,10 @@ class Default:
             return self.parts.encoder.items
         dense = self.parts.belief.covariance
         return dense if isinstance(dense, np.ndarray) else dense.toarray()
+
+    def posterior(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
+        """Return (users, items) mean and standard deviation of the closed form's belief."""
+        return posterior(_plain(histories), self.parts.belief, self.parts.closed_form)
 
     def contributions(self, histories: Histories, items: IntArray) -> FloatArray:
         """Return (items, events): how much each event of one user speaks for each item.

@@ -17,8 +17,9 @@ from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.encoding import make_encoder
+from warmstart.recommenders.exploring import Explored, explore
 from warmstart.recommenders.filters import Mask
-from warmstart.recommenders.protocols import RanksFast
+from warmstart.recommenders.protocols import HasPosterior, RanksFast
 from warmstart.recommenders.trust import UNLEARNED, standardised
 from warmstart.recommenders.words import Words
 
@@ -88,14 +89,8 @@ class Fitted:
             ConfigError: `k` is below 1.
             DataError: an event is outside the catalogue.
         """
-        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
-            raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
-        n_items, method = len(self.catalogue), self.method
-        events = histories.items
-        if len(events) and not (0 <= events.min() and events.max() < n_items):
-            bad = int(events.min() if events.min() < 0 else events.max())
-            raise DataError(f"item index {bad} is outside the catalogue of {n_items} items")
-        k, allowed = min(int(k), n_items), self.catalogue.served(allowed)
+        k, n_items, method = self._checked(histories, k), len(self.catalogue), self.method
+        allowed = self.catalogue.served(allowed)
         if barred is None and wish is None and isinstance(method, RanksFast):
             return method.top_k(histories, k, allowed)
         items = np.empty((len(histories), k), np.int32)
@@ -105,13 +100,71 @@ class Fitted:
             part = np.arange(start, min(start + step, len(histories)))
             block = histories.take(part)
             seen = block if barred is None else barred.take(part)
-            scored = method.score(block)
-            if wish is not None:
-                trust = getattr(method, "trust", UNLEARNED).at(block.shots)
-                scored = wish + trust * standardised(scored)
+            scored = self._scored(block, wish)
             ranked = top_k(scored, k, seen=seen, candidates=allowed)
             items[part], scores[part] = ranked
         return items, scores
+
+    def explore(
+        self,
+        history: Histories,
+        k: int,
+        allowed: Mask | None = None,
+        wish: FloatArray | None = None,
+        *,
+        share: float,
+        rng: np.random.Generator,
+    ) -> tuple[Explored, FloatArray]:
+        """Return one user's list with some places explored, and its scores.
+
+        The posterior's standard deviations are put on the scale of the scores by the ratio of
+        how far scores and posterior means spread over the items; a method without a posterior
+        is taken to be as unsure of every item as its scores spread.
+
+        Args:
+            history: the user, alone.
+            k: length of the list.
+            allowed: as in `rank`.
+            wish: as in `rank`.
+            share: of the places that are explored.
+            rng: draws them.
+
+        Raises:
+            ConfigError: `k` is below 1.
+            DataError: an event is outside the catalogue.
+        """
+        k, allowed = self._checked(history, k), self.catalogue.served(allowed)
+        scores = np.array(self._scored(history, wish), np.float32)
+        listed, _ = top_k(scores, k, seen=history, candidates=allowed)
+        free = scores[0]
+        free[history.items] = -np.inf
+        if allowed is not None:
+            free[~allowed] = -np.inf
+        open_ = np.isfinite(free)
+        spread = np.full(len(free), free[open_].std() if open_.any() else 0.0)
+        if isinstance(self.method, HasPosterior) and open_.any():
+            mean, doubt = self.method.posterior(history)
+            spread *= doubt[0] / max(float(mean[0, open_].std()), 1e-12)
+        found = explore(listed[0][listed[0] >= 0], free, spread, share, rng)
+        return found, free[found.items]
+
+    def _checked(self, histories: Histories, k: int) -> int:
+        """Return the length of the lists, or refuse the request."""
+        if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
+            raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
+        n_items, events = len(self.catalogue), histories.items
+        if len(events) and not (0 <= events.min() and events.max() < n_items):
+            bad = int(events.min() if events.min() < 0 else events.max())
+            raise DataError(f"item index {bad} is outside the catalogue of {n_items} items")
+        return min(int(k), n_items)
+
+    def _scored(self, histories: Histories, wish: FloatArray | None) -> FloatArray:
+        """Return (users, items) scores, by taste and by what the users ask for."""
+        scored: FloatArray = self.method.score(histories)
+        if wish is not None:
+            trust = getattr(self.method, "trust", UNLEARNED).at(histories.shots)
+            scored = wish + trust * standardised(scored)
+        return scored
 
 
 def with_barred(histories: Histories, users: Ids, pairs: Any, catalogue: Catalogue) -> Histories:  # noqa: ANN401

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from warmstart.meta.settings import (
     FOMAConfig,
     InnerConfig,
     OuterConfig,
+    PolicyConfig,
 )
 from warmstart.recommenders.adapting import (
     PER_ITEM,
@@ -68,6 +69,9 @@ class LearnedConfig(Config):
         popularity_prior: likes added to every item before popularity is measured.
         validation_fraction: share of the training users (at most 1,000) who choose the weights.
         outer: the outer loop.
+        objective: the outer loss: "softmax" over the catalogue, or after it "ndcg" itself, by a
+            policy gradient.
+        policy: how that is estimated.
     """
 
     embedding_dim: int = Field(64, ge=1)
@@ -81,6 +85,8 @@ class LearnedConfig(Config):
     popularity_prior: float = Field(1.0, gt=0)
     validation_fraction: float = Field(0.05, gt=0, lt=1)
     outer: OuterConfig = _OUTER
+    objective: Literal["softmax", "ndcg"] = "softmax"
+    policy: PolicyConfig = PolicyConfig()
 
 
 class Learned:
@@ -345,11 +351,22 @@ class FOMAML(_Descending):
     config_type: ClassVar[type[Config]] = FOMAMLConfig
 
 
+class ReptileConfig(MAMLConfig):
+    """Settings of Reptile, which has no outer loss to exchange."""
+
+    @field_validator("objective")
+    @classmethod
+    def _no_outer_loss(cls, objective: str) -> str:
+        if objective != "softmax":
+            raise ValueError("reptile follows its inner loop, not an outer loss; choose softmax")
+        return objective
+
+
 class Reptile(_Descending):
     """Reptile over query, trust and map."""
 
     learner: ClassVar[str] = "reptile"
-    config_type: ClassVar[type[Config]] = MAMLConfig
+    config_type: ClassVar[type[Config]] = ReptileConfig
 
 
 class ANIL(_Descending):

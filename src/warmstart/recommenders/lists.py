@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +24,8 @@ class Recommendation:
         score: higher is better; comparable within one list only.
         rank: from 1.
         reason: one honest line why it is here, or "" if reasons were not asked for.
+        propensity: probability with which it stands at this rank; 1 unless the list explores.
+        explored: whether it was put here to learn whether it suits.
     """
 
     item: str | int
@@ -29,6 +33,35 @@ class Recommendation:
     score: float
     rank: int
     reason: str = ""
+    propensity: float = 1.0
+    explored: bool = False
+
+
+def append_log(path: Path, listed: Sequence[Recommendation], *, request: str, now: float) -> None:
+    """Append what was shown to a JSON Lines file: one line per place, for off-policy evaluation.
+
+    The lines hold `request`, `time`, `rank`, `item`, `propensity`, `explored`. Joined with what was
+    clicked, they are the columns of `warmstart.evaluation.ope.Impressions`.
+
+    Args:
+        path: made if it is not there.
+        listed: what was shown.
+        request: by which clicks find their list again.
+        now: seconds since the epoch.
+    """
+    rows = (
+        {
+            "request": request,
+            "time": now,
+            "rank": line.rank,
+            "item": line.item,
+            "propensity": line.propensity,
+            "explored": line.explored,
+        }
+        for line in listed
+    )
+    with path.open("a", encoding="utf8") as file:
+        file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,17 @@ class HasItemVectors(Protocol):
 
 
 @runtime_checkable
+class HasPosterior(Protocol):
+    """Knows how sure it is of what a user likes."""
+
+    def posterior(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
+        """Return (users, items) means of the liking and their standard deviations.
+
+        The scale is the method's own; it need not be that of the scores.
+        """
+
+
+@runtime_checkable
 class TakesNewItems(Protocol):
     """Can score items that nobody has interacted with, from their content."""
 

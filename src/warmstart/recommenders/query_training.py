@@ -18,8 +18,9 @@ from warmstart.meta.episodes import Episodes
 from warmstart.meta.learner import Learner, Problem, check_finite
 from warmstart.meta.losses import likelihood
 from warmstart.meta.outer import outer_loop
+from warmstart.meta.ranking_policy import expected_ndcg
 from warmstart.models.query_vector import QueryVectorScorer
-from warmstart.recommenders.batches import ItemSample, ranking_tasks
+from warmstart.recommenders.batches import ItemSample, over_catalogue, ranking_tasks
 from warmstart.recommenders.checkpoint import Checkpoint
 from warmstart.recommenders.exams import Exam, draw_exams
 
@@ -90,14 +91,16 @@ def train_queries(
             n_features=0 if features is None else features.shape[1],
             **scorer,
         )
-        problem = Problem.of(model, likelihood(c.shrinkage))
+        softmax = likelihood(c.shrinkage)
+        problem = Problem.of(model, softmax)
         meta = {n: nn.Parameter(p) for n, p in learner.init(problem).items()}
         exams = draw_exams(likes, held, features, _EXAM_SHOTS, seed, "learned")
         if not len(users):
             return meta, {}
 
-        def step(rng: np.random.Generator) -> float:
+        def step(rng: np.random.Generator, problem: Problem) -> float:
             model.train()
+            whole = problem.judge is not None
             drawn = rng.choice(users, min(c.outer.batch_size, len(users)), replace=False)
             practice, kind = episodes(
                 evidence,
@@ -109,15 +112,19 @@ def train_queries(
                 dislike_share=c.dislike_share,
                 features=features,
             )
-            tasks = ranking_tasks(practice, c.dislike, rng, most=c.query_items, kind=kind)
+            most = len(share) if whole else c.query_items
+            tasks = ranking_tasks(practice, c.dislike, rng, most=most, kind=kind)
             values = {n: p.detach() for n, p in meta.items()}
             if len(share) > c.outer.sampled_items:
                 sample = ItemSample.draw(tasks, share, c.outer.sampled_items // 2, rng)
-                losses, found = learner.gradients(
-                    problem, sample.tables(values), sample.tasks(tasks)
-                )
+                tasks = sample.tasks(tasks)
+                if whole:
+                    tasks = over_catalogue(tasks, len(sample.items))
+                losses, found = learner.gradients(problem, sample.tables(values), tasks)
                 gradients = sample.spread(found, values)
             else:
+                if whole:
+                    tasks = over_catalogue(tasks, len(share))
                 losses, gradients = learner.gradients(problem, values, tasks)
             check_finite(losses, values, c.adapt, lambda task: f"of {name_of(int(drawn[task]))}")
             for parameter, gradient in gradients.items():
@@ -131,16 +138,22 @@ def train_queries(
             if progress is not None and (done == total or done % 5 == 0):
                 progress(done, total, f"meta-training {name}, loss {loss:.2f}")
 
-        outer_loop(
-            meta,
-            step,
-            len(users),
-            c.outer,
-            rng=generator(seed, "episodes", name),
-            decayed=("items", "users", "events"),
-            validate=validate if exams else None,
-            on_step=on_step,
-            resume=None if checkpoint is None else checkpoint.stored(name),
-            on_check=None if checkpoint is None else partial(checkpoint.store, name),
-        )
+        stages = [(name, problem, c.outer)]
+        if c.objective == "ndcg":
+            judged = Problem.of(model, softmax, judge=expected_ndcg(c.policy))
+            own = {"epochs": c.policy.epochs, "outer_lr": c.policy.outer_lr}
+            stages.append((f"{name}-ndcg", judged, c.outer.model_copy(update=own)))
+        for stage, by, outer in stages:
+            outer_loop(
+                meta,
+                partial(step, problem=by),
+                len(users),
+                outer,
+                rng=generator(seed, "episodes", stage),
+                decayed=("items", "users", "events"),
+                validate=validate if exams else None,
+                on_step=on_step,
+                resume=None if checkpoint is None else checkpoint.stored(stage),
+                on_check=None if checkpoint is None else partial(checkpoint.store, stage),
+            )
         return meta, quality(meta, exams)

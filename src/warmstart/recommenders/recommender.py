@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +20,7 @@ from warmstart.index import top_k
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.encoding import trusted
+from warmstart.recommenders.exploring import Explored, checked_share
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -154,6 +156,8 @@ class Recommender:
         now: float | None = None,
         explain: bool = True,
         trust_encoders: bool = False,
+        explore: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> list[Recommendation]:
         """Return the `k` best items for one user, none of whose events need have been trained on.
 
@@ -172,17 +176,21 @@ class Recommender:
             explain: whether to give reasons; they cost one more scoring per event.
             trust_encoders: whether to send the text to an encoder with settings that the model
                 brings, such as an address; see `add_items`.
+            explore: share of the list's places that go to items of which the model is unsure, by
+                Thompson sampling; `Recommendation.propensity` says how likely each was, see
+                `warmstart.recommenders.exploring`.
+            rng: draws what is explored; None draws anew each time.
 
         Raises:
             UnknownItemError: an item is not in the catalogue, or a title fits several; the error
                 proposes the nearest ones.
-            ConfigError: `k` is below 1, the filter is malformed, or text is given to a model that
-                does not know what its items are about.
+            ConfigError: `k` is below 1, `explore` is no share, the filter is malformed, or text is
+                given to a model that does not know what its items are about.
             DataError: an entry is malformed, `user` names an unknown column, or the text says
                 nothing.
             MissingExtraError: the encoder of texts is not installed.
         """
-        served = self.fitted
+        served, share = self.fitted, checked_share(explore)
         catalogue = served.catalogue
         rule = catalogue.schema.evidence
         events = read_history(history, catalogue.titles, rule, dislikes=dislikes, now=now)
@@ -193,15 +201,22 @@ class Recommender:
             trusted(served.text_encoders, trust_encoders)
             heard = served.words.hear(text)
         wish = None if heard is None else heard.scores
-        items, scores = served.rank(histories, k, allowed, wish=wish)
-        found = items[0][items[0] >= 0]
+        explored = None
+        if share:
+            draws = np.random.default_rng() if rng is None else rng
+            explored, scores = served.explore(histories, k, allowed, wish, share=share, rng=draws)
+            found = explored.items
+        else:
+            ranked, scored = served.rank(histories, k, allowed, wish=wish)
+            found, scores = ranked[0][ranked[0] >= 0], scored[0]
         lines = [""] * len(found)
         if explain:
             lines = reasons(served.method, histories, found, catalogue)
             if heard is not None:
                 told = events or not heard.scores.any()
                 lines = served.words.reasons(heard, found, lines if told else None)
-        return _numbered(catalogue, found, scores[0], lines)
+        numbered = _numbered(catalogue, found, scores, lines)
+        return numbered if explored is None else _with_propensities(numbered, explored)
 
     def recommend_batch(
         self,
@@ -484,6 +499,20 @@ def _registered_name(method: Any) -> str:  # noqa: ANN401
     home = f"{kind.__module__}:{kind.__qualname__}"
     known = {e.value: e.name for e in entry_points(group="warmstart.methods")}
     return known.get(home, home)
+
+
+def _with_propensities(listed: list[Recommendation], explored: Explored) -> list[Recommendation]:
+    return [
+        replace(
+            line,
+            propensity=float(p),
+            explored=bool(new),
+            reason=f"to learn whether it suits you; {line.reason}"
+            if new and line.reason
+            else line.reason,
+        )
+        for line, p, new in zip(listed, explored.propensity, explored.new, strict=True)
+    ]
 
 
 def _numbered(

@@ -1,0 +1,1 @@
+"""What to show and what to ask: benchmarks of onboarding, exploration and policy gradients."""
