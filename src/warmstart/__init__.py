@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Dataset": "warmstart.data",
     "load_dataset": "warmstart.data",
+    "LLMRecommender": "warmstart.recommenders",
     "MetaRecommender": "warmstart.recommenders",
     "Recommender": "warmstart.recommenders",
     "load": "warmstart.recommenders",
@@ -20,6 +21,7 @@ _HOME = {
 }
 __all__ = [
     "Dataset",
+    "LLMRecommender",
     "MetaRecommender",
     "Recommender",
     "__version__",
@@ -31,7 +33,7 @@ __all__ = [
 if TYPE_CHECKING:
     from warmstart.data import Dataset, load_dataset
     from warmstart.meta.arrays import maml
-    from warmstart.recommenders import MetaRecommender, Recommender, load
+    from warmstart.recommenders import LLMRecommender, MetaRecommender, Recommender, load
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute can be anything)

@@ -16,6 +16,8 @@ SAID = [
     ("westerns made before 1970", [(0, 1969)], "westerns"),
     ("love stories from before 1960", [(0, 1959)], "love stories"),
     ("comedies since the 90s", [(1990, 9999)], "comedies"),
+    ("science fiction, after 1990", [(1991, 9999)], "science fiction,"),
+    ("newer than the nineties", [(2000, 9999)], ""),
     ("between 1980 and 1989", [(1980, 1989)], ""),
     ("films between 1980 and 1989 about dogs", [(1980, 1989)], "films about dogs"),
     ("dramas from 1994 to 1999", [(1994, 1999)], "dramas"),

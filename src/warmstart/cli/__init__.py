@@ -18,6 +18,7 @@ _VERBS = {
     "train": "Train a model on your tables and save it.",
     "items": "Add items that nobody has met to a saved model.",
     "recommend": "Recommend to new users, one or many, with a saved model.",
+    "ask": "Ask in your own words, English or Chinese, once or in a conversation.",
     "compare": "Compare methods on users that none of them has seen.",
 }
 

@@ -96,7 +96,7 @@ def recommend(
             text=text,
             trust_encoders=trust_encoders,
             dislikes=dislikes or [],
-            user=_known(user),
+            user=known_of(user),
             k=k,
             filter=filter if mask is None else mask,
             exclude=exclude or (),
@@ -172,7 +172,12 @@ def _show(found: list[Recommendation], json: Path | None) -> None:
     Console().print(table)
 
 
-def _known(user: list[str] | None) -> dict[str, str] | None:
+def known_of(user: list[str] | None) -> dict[str, str] | None:
+    """Return what --user says: column → value.
+
+    Raises:
+        ConfigError: a pair without "=".
+    """
     if not user:
         return None
     known = {}

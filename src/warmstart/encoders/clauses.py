@@ -37,6 +37,7 @@ from warmstart.encoders.cues import (
     CLOSERS,
     CONTENT,
     CONTRASTS,
+    JOINTS,
     LACKING,
     LAST,
     NOT,
@@ -171,8 +172,11 @@ class _Reader:
     def _is_break(self, at: int) -> bool:
         word, here = self.words[at].text, self.words[at]
         if word == ".":  # not in 4.5 or "Mr. Robot"
-            if at and self.words[at - 1].text in ABBREVIATED:
-                return False
+            before = self.words[at - 1].text if at else ""
+            if before in ABBREVIATED or (
+                len(before) == 1 and before.isascii() and before.isalpha()
+            ):
+                return False  # an initial, too: Dean R. Brooks
             return at + 1 == len(self.words) or self.words[at + 1].start > here.stop
         if word == "-":
             apart = self.text[max(0, here.start - 1) : here.stop + 1]
@@ -227,7 +231,8 @@ class _Reader:
             self.begin = at + size
             return at + size
         touching = fresh and self.cued == "unwanted"
-        inside = not fresh and self.sign < 0
+        joined = at > 0 and self.words[at - 1].text in JOINTS  # "no robots and no wars"
+        inside = not fresh and self.sign < 0 and not joined
         if self._end(at, before_cue=True):
             self.before = len(self.done) - 1
         self.comma = False

@@ -147,6 +147,7 @@ BEFORE_CUE = frozenset((
     "can", "will", "has", "have", "i'm", "i've", "preferably", "'", "as", "if", "so", "am",
     "和", "是", "有", "我", "也", "又", "而", "且", "要", "但", "对", "都", "就", "很", "太", "更",
 ))  # fmt: skip
+JOINTS = frozenset(("and", "or", "nor", "和", "也", "或"))
 PRONOUNS = frozenset(("it", "them", "this", "that", "these", "those", "one", "它", "这", "那"))
 LAST = frozenset((
     "please", "pls", "thanks", "thank", "you", "and", "or", "though", "too", "either",

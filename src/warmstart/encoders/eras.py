@@ -33,7 +33,8 @@ _POINT = re.compile(
 _MADE = r"(?:(?:made|shot|filmed|released|published|written|recorded|from) +)*"
 _AHEAD = re.compile(
     rf"(?P<before>\b{_MADE}(?:before|until|older than|earlier than|up to|pre)[ -]*(?:the +)?$)"
-    rf"|(?P<after>\b{_MADE}(?:after|since|newer than|later than|post)[ -]*(?:the +)?$)"
+    rf"|(?P<since>\b{_MADE}since[ -]*(?:the +)?$)"
+    rf"|(?P<after>\b{_MADE}(?:after|newer than|later than|post)[ -]*(?:the +)?$)"
     r"|(?P<between>\bbetween +(?:the +)?$)"
     rf"|(?P<of>\b{_MADE}(?:of|in|during)? *(?:the +)?(?:early |late |mid[- ])?(?:years? )?$"
     r"|(?:上个?世纪|20世纪|二十世纪)$)",
@@ -68,7 +69,7 @@ def eras(text: str) -> list[Era]:
         >>> eras("a film about nothing")
         []
     """
-    return [era for era, _, _ in _mentions(text)]
+    return [era for era, _, _ in mentions(text)]
 
 
 def without_eras(text: str) -> str:
@@ -81,15 +82,15 @@ def without_eras(text: str) -> str:
         'a film about nothing'
     """
     kept, end = [], 0
-    for _, start, stop in _mentions(text):
+    for _, start, stop in mentions(text):
         kept.append(text[end:start])
         end = stop
     kept.append(text[end:])
     return " ".join(" ".join(kept).split())
 
 
-def _mentions(text: str) -> list[tuple[Era, int, int]]:
-    """Return each era and where its words begin and end."""
+def mentions(text: str) -> list[tuple[Era, int, int]]:
+    """Return each era that a text names, and where its words begin and end."""
     found: list[tuple[Era, int, int]] = []
     between, end = False, 0
     for match in _POINT.finditer(text):
@@ -111,7 +112,9 @@ def _mentions(text: str) -> list[tuple[Era, int, int]]:
         between = ahead is not None and ahead["between"] is not None
         if behind["before"] or (ahead is not None and ahead["before"] is not None):
             era = Era(_OPEN[0], era.first - 1)
-        elif behind["after"] or (ahead is not None and ahead["after"] is not None):
+        elif ahead is not None and ahead["after"] is not None:
+            era = Era(era.last + 1, _OPEN[1])
+        elif behind["after"] or (ahead is not None and ahead["since"] is not None):
             era = Era(era.first, _OPEN[1])
         found.append((era, start, stop))
         # a range goes on right behind the number: "1980年到1989年"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -9,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import scipy.sparse as sp
 
 from warmstart.core.errors import DataError
 from warmstart.core.types import IntArray
@@ -74,6 +76,22 @@ class Catalogue:
     def user_columns(self) -> list[str]:
         """The user columns that the model reads."""
         return [] if self.user_features is None else self.user_features.columns
+
+    def known_of(self, user: Mapping[str, Any] | None) -> sp.csr_array | None:
+        """Return the (1, features) encoding of what is known of a user; None without columns.
+
+        Raises:
+            DataError: a column that the model was not trained with.
+        """
+        space = self.user_features
+        if not user:
+            return None if space is None else space.one({})
+        if space is None:
+            raise DataError(
+                f"the model was trained without user columns, so it cannot use "
+                f"{next(iter(user))!r}; train it with a users table"
+            )
+        return space.one(user)
 
     def where(self, condition: Filter) -> Mask:
         """Return (items,) which items fulfil a condition on the item columns; no removed one does.

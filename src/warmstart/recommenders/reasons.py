@@ -8,6 +8,7 @@ event lifted the item, the line says how many people like it, and nothing more.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,21 @@ _YEAR = re.compile(r" \(\d{4}\)$")
 _SECOND = 0.6  # a second event is named if it did so much of what the first did
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an item is on a list, as far as the method can tell.
+
+    Attributes:
+        liked: events, by their places in the history, that lifted the item because they are likes.
+        disliked: events that lifted it although they are dislikes.
+        told: whether what is known of the user lifted it.
+    """
+
+    liked: tuple[int, ...] = ()
+    disliked: tuple[int, ...] = ()
+    told: bool = False
+
+
 def reasons(
     method: Any,  # noqa: ANN401  (a Method)
     histories: Histories,
@@ -30,6 +46,20 @@ def reasons(
     catalogue: Catalogue,
 ) -> list[str]:
     """Return one line for each of the `items` recommended to the one user in `histories`."""
+    found = causes(method, histories, items, catalogue)
+    return [
+        _line(catalogue, int(item), histories, cause)
+        for item, cause in zip(items, found, strict=True)
+    ]
+
+
+def causes(
+    method: Any,  # noqa: ANN401  (a Method)
+    histories: Histories,
+    items: IntArray,
+    catalogue: Catalogue,
+) -> list[Cause]:
+    """Return why each of the `items` is recommended to the one user in `histories`."""
     events = histories.items
     if len(events) and isinstance(method, Explains):
         lift = np.asarray(method.contributions(histories, items), np.float32)
@@ -39,10 +69,7 @@ def reasons(
     if catalogue.removed is not None:
         lift = np.where(catalogue.removed[events], 0, lift)  # it counts, and is not named
     told = _told(method, histories, items) if not len(events) else np.zeros(len(items), bool)
-    return [
-        _line(catalogue, int(item), histories, lift[row], bool(told[row]))
-        for row, item in enumerate(items)
-    ]
+    return [_cause(histories, lift[row], bool(told[row])) for row in range(len(items))]
 
 
 def _left_out(method: Any, histories: Histories, items: IntArray) -> FloatArray:  # noqa: ANN401
@@ -80,16 +107,24 @@ def _told(method: Any, histories: Histories, items: IntArray) -> Any:  # noqa: A
     return knowing - ignorant > 0.05
 
 
-def _line(
-    catalogue: Catalogue, item: int, histories: Histories, lift: FloatArray, told: bool
-) -> str:
+def _cause(histories: Histories, lift: FloatArray, told: bool) -> Cause:
     order = np.argsort(-lift, kind="stable")
+    named: list[int] = []
     if len(order) and lift[order[0]] > _LEAST:
-        named = [int(order[0])]
+        named.append(int(order[0]))
         if len(order) > 1 and lift[order[1]] >= _SECOND * lift[order[0]]:
             named.append(int(order[1]))
-        liked = [_title(catalogue, histories, j) for j in named if histories.values[j] > 0]
-        disliked = [_title(catalogue, histories, j) for j in named if histories.values[j] <= 0]
+    return Cause(
+        tuple(j for j in named if histories.values[j] > 0),
+        tuple(j for j in named if histories.values[j] <= 0),
+        told,
+    )
+
+
+def _line(catalogue: Catalogue, item: int, histories: Histories, cause: Cause) -> str:
+    if cause.liked or cause.disliked:
+        liked = [_title(catalogue, histories, j) for j in cause.liked]
+        disliked = [_title(catalogue, histories, j) for j in cause.disliked]
         words = [f"liked {' and '.join(liked)}"] if liked else []
         words += [f"disliked {' and '.join(disliked)}"] if disliked else []
         return f"because you {' and '.join(words)}"
@@ -99,7 +134,7 @@ def _line(
             return f"new in the catalogue, liked by its first user{'s' * (first > 1)} ({first:,})"
         return "new in the catalogue, known by its description only"
     people = f"liked by {catalogue.likes[item]:,} of {catalogue.n_users:,} users"
-    return f"fits what you told about yourself; {people}" if told else people
+    return f"fits what you told about yourself; {people}" if cause.told else people
 
 
 def _title(catalogue: Catalogue, histories: Histories, event: int) -> str:

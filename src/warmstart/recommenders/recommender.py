@@ -194,7 +194,7 @@ class Recommender:
         catalogue = served.catalogue
         rule = catalogue.schema.evidence
         events = read_history(history, catalogue.titles, rule, dislikes=dislikes, now=now)
-        histories = as_histories(events, _known_of(catalogue, user))
+        histories = as_histories(events, catalogue.known_of(user))
         allowed = _allowed(catalogue, filter, exclude)
         heard = None
         if text is not None:
@@ -480,18 +480,6 @@ def _allowed(
     allowed = allowed.copy()
     allowed[gone] = False
     return allowed
-
-
-def _known_of(catalogue: Catalogue, user: Mapping[str, Any] | None) -> Any:  # noqa: ANN401
-    space = catalogue.user_features
-    if not user:
-        return None if space is None else space.one({})
-    if space is None:
-        raise DataError(
-            f"the model was trained without user columns, so it cannot use {next(iter(user))!r}; "
-            "train it with a users table"
-        )
-    return space.one(user)
 
 
 def _registered_name(method: Any) -> str:  # noqa: ANN401

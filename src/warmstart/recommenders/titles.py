@@ -118,6 +118,30 @@ class Titles:
                 raise UnknownItemError(query, self._show(hits[:PROPOSALS]), ambiguous=True)
         return self._nearest(query, wanted_year)
 
+    def bearing(self, name: str) -> list[int]:
+        """Return the items whose title this is, by the first spelling that any title has; no guess.
+
+        Example:
+            >>> Titles(Ids([1, 2]), ["Heat (1995)", "Heat (1972)"]).bearing("heat")
+            [0, 1]
+        """
+        if self.titles is None or len(name) > _LONGEST:
+            return []
+        for level, keys in enumerate(_forms(name)):
+            hits = sorted({i for key in keys for i in self._levels[level].get(key, ())})
+            if hits:
+                return hits
+        return []
+
+    def beginning(self, name: str) -> list[int]:
+        """Return the items whose title is this name with a subtitle behind it.
+
+        Example:
+            >>> Titles(Ids([1, 2]), ["Star Wars: Episode IV (1977)", "Stargate"]).beginning("star wars")
+            [0]
+        """
+        return self._series.get(_bare(_spelled(name[:_LONGEST])), [])
+
     def title(self, index: int) -> str:
         """Return what people call an item: its title, else its id."""
         title = None if self.titles is None else self.titles[index]
@@ -167,6 +191,15 @@ class Titles:
         for level, key, index in _spelled_out(self.titles or (), 0):
             levels[level].setdefault(key, []).append(index)
         return levels
+
+    @cached_property
+    def _series(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for index, title in enumerate(self.titles or ()):
+            name, mark, _ = (title or "").partition(":")
+            if mark and (key := _bare(_spelled(name))):
+                found.setdefault(key, []).append(index)
+        return found
 
     @cached_property
     def _fuzzy(self) -> tuple[list[str], list[int]]:

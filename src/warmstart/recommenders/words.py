@@ -167,15 +167,27 @@ class Words:
         said = clauses(text)
         if not said:
             raise DataError(f"the text {text[:40]!r} says nothing; leave it out, or say a wish")
-        wanted = [c.text for c in said if c.sign > 0]
-        unwanted = [c.text for c in said if c.sign < 0]
+        return self.heard(
+            [c.text for c in said if c.sign > 0], [c.text for c in said if c.sign < 0]
+        )
+
+    def heard(self, wanted: Sequence[str], unwanted: Sequence[str]) -> Heard:
+        """Return what a wish says that has been cut into clauses already.
+
+        Args:
+            wanted: the clauses that ask for something.
+            unwanted: those that rule something out.
+
+        Raises:
+            DataError: one of them cannot be encoded.
+        """
         scores = np.zeros(len(self), np.float32)
         spoken: list[tuple[str, str]] = []
         times = [era for clause in wanted for era in eras(clause)]
         if times:
             scores += _ERA * self._within(times)
-        for sign, part in ((1, wanted), (-1, unwanted)):
-            part = [rest for clause in part if _says_more(rest := without_eras(clause))]
+        for sign, said in ((1, wanted), (-1, unwanted)):
+            part = [rest for clause in said if _says_more(rest := without_eras(clause))]
             if not part:
                 continue
             vectors = self._vectors(part)
@@ -190,6 +202,24 @@ class Words:
                 else:
                     scores -= values @ asked
         return Heard(scores, tuple(wanted), tuple(unwanted), tuple(spoken), tuple(times))
+
+    def near(self, text: str, column: str) -> FloatArray:
+        """Return (items,) cosines of a text with one block of texts; 0 where an item has none.
+
+        Args:
+            text: a few words, in any language of the encoder.
+            column: name of a block that this encoder encoded.
+
+        Raises:
+            DataError: the text cannot be encoded.
+        """
+        query = self._vectors([text])[0]
+        query = query / max(float(np.linalg.norm(query)), 1e-9)
+        block = self.content[column]
+        values = block.dense()
+        values = values - values[block.known].mean(axis=0) if block.known.any() else values
+        norms = np.maximum(np.linalg.norm(values, axis=1), 1e-9)
+        return np.asarray(np.where(block.known, (values @ query) / norms, 0), np.float32)
 
     def reasons(
         self, heard: Heard, items: IntArray, others: Sequence[str] | None = None

@@ -1,0 +1,1 @@
+"""From a request in somebody's own words to a list out of the catalogue, and back to words."""
