@@ -10,7 +10,13 @@ import pytest
 from warmstart.cli import main
 from warmstart.data import load_dataset
 
-QUICK = {"hidden_dim": 24, "embedding_dim": 8, "folds": 2, "training": {"epochs": 4}}
+QUICK = {
+    "hidden_dim": 24,
+    "embedding_dim": 8,
+    "folds": 2,
+    "training": {"epochs": 4},
+    "onboarding": {"policy": {"updates": 2}},
+}
 
 
 @pytest.fixture

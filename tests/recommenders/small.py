@@ -9,5 +9,6 @@ SMALL = DefaultConfig.parse(
         "folds": 2,
         "training": {"epochs": 25},
         "gate_shots": (0, 1, 3, 8),
+        "onboarding": {"policy": {"updates": 2}},
     }
 )

@@ -19,6 +19,7 @@ _VERBS = {
     "items": "Add items that nobody has met to a saved model.",
     "recommend": "Recommend to new users, one or many, with a saved model.",
     "ask": "Ask in your own words, English or Chinese, once or in a conversation.",
+    "onboard": "Ask a new user about a few items, with the list sharpening.",
     "compare": "Compare methods on users that none of them has seen.",
 }
 

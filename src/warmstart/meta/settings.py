@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from warmstart.core.config import Config
@@ -93,3 +95,29 @@ class ClosedFormConfig(Config):
     prior_scale: float = Field(1.0, gt=0)
     noise: float = Field(1.0, gt=0)
     logits: bool = False
+
+
+class QuestionPolicyConfig(Config):
+    """Settings of the training of a policy that asks questions.
+
+    Attributes:
+        updates: steps of the weights; 0 trains nothing.
+        batch_users: users interviewed for one step.
+        samples: interviews of each of them.
+        questions: of one interview.
+        outer_lr: step size of Adam.
+        entropy: what a nat of the policy's entropy is worth.
+        baseline: of REINFORCE.
+        ranking: what a point of nDCG is worth beside a point of RMSE, 0 for RMSE alone.
+        checks: how often validation users judge the weights.
+    """
+
+    updates: int = Field(150, ge=0)
+    batch_users: int = Field(32, ge=1)
+    samples: int = Field(4, ge=2)
+    questions: int = Field(10, ge=1)
+    outer_lr: float = Field(0.1, gt=0)
+    entropy: float = Field(1e-3, ge=0)
+    baseline: Literal["none", "leave-one-out"] = "leave-one-out"
+    ranking: float = Field(1.0, ge=0)
+    checks: int = Field(5, ge=1)

@@ -33,12 +33,15 @@ from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.lent import learn_lent_gates, with_lent
+from warmstart.recommenders.onboarding.knowledge import Knowledge
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
+
+_ONBOARDING = "onboarding."  # before the names of its arrays
 
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
 
@@ -56,6 +59,7 @@ class Default:
             the known ones, or None.
         new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
+        onboarding: what was learned about asking new users, or None.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
     """
@@ -69,6 +73,7 @@ class Default:
     lent_gates: Gates | None
     new: IntArray
     quality: list[dict[str, Any]]
+    onboarding: Knowledge | None
     vectors: FloatArray
     _centre: npt.NDArray[np.float32]
 
@@ -101,6 +106,8 @@ class Default:
             MissingExtraError: torch is not installed.
         """
         from warmstart.recommenders.checkpoint import open_checkpoint
+        from warmstart.recommenders.onboarding.learning import learn_onboarding
+        from warmstart.recommenders.onboarding.ratings import training_ratings
         from warmstart.recommenders.training import meta_train_default
 
         kept = None
@@ -132,6 +139,13 @@ class Default:
             self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
         self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
+        self.onboarding = learn_onboarding(
+            training_ratings(data),
+            data.schema.evidence.values,
+            self.config.onboarding,
+            seed=seed,
+            progress=progress,
+        )
         return self
 
     def borrowing(
@@ -238,6 +252,8 @@ class Default:
             grown.content = self.content.grown(content, n_new)
         if self.first_users is not None:
             grown.first_users = self.first_users.grown(n_new)
+        if self.onboarding is not None:
+            grown.onboarding = self.onboarding.grown(n_new)
         grown._prepare(self)
         return grown
 
@@ -288,6 +304,9 @@ class Default:
             "memories": list(self.parts.memories),
             "quality": self.quality,
         }
+        if self.onboarding is not None:
+            own = self.onboarding.arrays()
+            arrays |= {f"{_ONBOARDING}{name}": array for name, array in own.items()}
         if self.content is not None:
             arrays |= self.content.arrays()
             meta["content"] = self.content.about()
@@ -320,6 +339,12 @@ class Default:
             state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
         )
         method.quality = state.meta["quality"]
+        asking = {
+            name.removeprefix(_ONBOARDING): array
+            for name, array in arrays.items()
+            if name.startswith(_ONBOARDING)
+        }
+        method.onboarding = Knowledge.from_arrays(asking) if asking else None
         method._prepare(centre=arrays.get("centre"))
         return method
 
@@ -329,7 +354,7 @@ class Default:
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
-        other.new = self.new
+        other.new, other.onboarding = self.new, self.onboarding
         other._centre = self._centre
         return other
 

@@ -9,6 +9,7 @@ from warmstart.meta.belief import BeliefConfig
 from warmstart.meta.settings import OuterConfig
 from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
+from warmstart.recommenders.onboarding.config import OnboardingConfig
 
 
 class DefaultConfig(Config):
@@ -40,6 +41,7 @@ class DefaultConfig(Config):
         gate_shots: numbers of shots at which the gates are chosen.
         gate_users: training users on whom they are chosen; where there are fewer, each is asked
             with several supports.
+        onboarding: what is learned about asking new users.
     """
 
     folds: int | None = Field(None, ge=2)
@@ -68,3 +70,4 @@ class DefaultConfig(Config):
     likeness_items: int = Field(20_000, ge=0)
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
     gate_users: int = Field(2_000, ge=1)
+    onboarding: OnboardingConfig = OnboardingConfig()

@@ -14,6 +14,7 @@ import numpy as np
 from warmstart.core import registry
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
 from warmstart.index import top_k
@@ -26,6 +27,8 @@ from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
 from warmstart.recommenders.lists import Lists, Recommendation
 from warmstart.recommenders.new_users import read_new_users
+from warmstart.recommenders.onboarding.asking import Question, next_question
+from warmstart.recommenders.onboarding.simulation import Simulation, simulate_file
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import HasItemVectors
 from warmstart.recommenders.reasons import reasons
@@ -268,6 +271,95 @@ class Recommender:
         items, scores = served.rank(new.histories, k, allowed, barred)
         return Lists(
             items, scores, new.users, catalogue.items, new.n_unknown_events, new.n_unknown_users
+        )
+
+    def next_question(
+        self,
+        history: Iterable[Entry] = (),
+        *,
+        dislikes: Iterable[Entry] = (),
+        not_seen: Iterable[str | int] = (),
+        skipped: Iterable[str | int] = (),
+        policy: str | None = None,
+        filter: Filter | None = None,
+        seed: int = 0,
+    ) -> Question | None:
+        """Return which item to ask a new user about next, or None where nothing is left to ask.
+
+        Put the answer into `history`, `dislikes` or `not_seen` and ask again; stop when the
+        question is not `worth_asking`. Models that have not learned to ask, because they are
+        older or of another method, ask by what the numbers of likes tell.
+
+        Args:
+            history: what the user did or said so far, as in `recommend`.
+            dislikes: items that the user does not like.
+            not_seen: items that the user does not know; that tells something, too.
+            skipped: items that are not asked about (again); that tells nothing.
+            policy: how to choose, see `warmstart.recommenders.onboarding.policies`; by default
+                the one that asks best.
+            filter: a condition on the item columns.
+            seed: of policies with chance.
+
+        Raises:
+            UnknownItemError: an item is not in the catalogue, or a title fits several.
+            ConfigError: no such policy, or the model has not learned it.
+            DataError: an entry is malformed.
+
+        Example:
+            >>> from warmstart.data import Dataset
+            >>> rows = {"user": [1, 1, 2, 2, 3], "item": ["a", "b", "a", "c", "a"]}
+            >>> model = Recommender("itemknn").fit(Dataset.from_tables(rows))
+            >>> model.next_question(policy="popularity").item
+            'a'
+            >>> model.next_question(["a"], policy="popularity", skipped=["b"]).item
+            'c'
+        """
+        catalogue = self.fitted.catalogue
+        events = read_history(
+            history, catalogue.titles, catalogue.schema.evidence, dislikes=dislikes
+        )
+        passed = [catalogue.titles.find(item) for item in skipped]
+        return next_question(
+            getattr(self.fitted.method, "onboarding", None),
+            catalogue,
+            as_histories(events),
+            not_seen=[catalogue.titles.find(item) for item in not_seen],
+            skipped=passed,
+            allowed=_allowed(catalogue, filter, ()),
+            policy=policy,
+            rng=generator(seed, "question", len(events), len(passed)),
+        )
+
+    def simulate_onboarding(
+        self,
+        ratings: Any,  # noqa: ANN401  (a frame, a table, columns, a path)
+        *,
+        policies: Iterable[str] | None = None,
+        questions: int = 10,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> Simulation:
+        """Play new users whose ratings are known against policies that ask questions.
+
+        Args:
+            ratings: table of `user`, `item` and `rating`; all its users are new.
+            policies: names; None for all.
+            questions: most of one interview; every number up to it is judged.
+            seed: of the choice of the ratings that judge, and of policies with chance.
+            progress: told how far the work has come.
+
+        Raises:
+            DataError: the table cannot be read, or holds no ratings of items of the catalogue.
+            ConfigError: the model has not learned to ask, an unknown policy, or no question.
+        """
+        return simulate_file(
+            self.fitted.method,
+            self.catalogue,
+            ratings,
+            policies=policies,
+            questions=questions,
+            seed=seed,
+            progress=progress,
         )
 
     def similar_items(self, item: str | int, k: int = 10) -> list[Recommendation]:

@@ -1,0 +1,244 @@
+"""Every policy asks users nobody has seen: `python -m benchmarks.onboarding.compare ml-100k ml-1m`.
+
+Each split holds users out, trains the default method (with its policies) on the others, cuts each
+held-out user's ratings into those that answer and those that judge, and lets every policy ask, in
+the open world and in the closed one. A result is added, never edited.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from benchmarks import records
+from warmstart.core.config import Config
+from warmstart.core.rng import generator
+from warmstart.data import Dataset, load_dataset
+from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
+from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.comparison import hardware, versions
+from warmstart.recommenders.default import Default
+from warmstart.recommenders.default_config import DefaultConfig
+from warmstart.recommenders.onboarding.policies import DEFAULT_POLICY, POLICIES
+from warmstart.recommenders.onboarding.ratings import read_rated_users
+from warmstart.recommenders.onboarding.respondents import Respondents
+from warmstart.recommenders.onboarding.simulation import Played, rows_of, simulate
+
+RESULTS = Path(__file__).parent / "results"
+LEARNED, POPULAR = "reinforce", "popularity"
+LOWER_IS_BETTER = ("rmse",)
+
+
+class OnboardingBenchmark(Config):
+    """Settings of the measurement.
+
+    Attributes:
+        seeds: of the splits.
+        test_fraction: share of the users held out.
+        questions: of one interview.
+        tested: after how many questions policies are tested against each other.
+        method: settings of the default method.
+    """
+
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    test_fraction: float = Field(0.2, gt=0, lt=1)
+    questions: int = Field(10, ge=1)
+    tested: tuple[int, ...] = (1, 3, 5, 10)
+    method: dict[str, Any] = Field(default_factory=dict)
+
+
+def run(dataset: str, config: OnboardingBenchmark, now: datetime) -> dict[str, Any]:
+    """Train on each split and let every policy ask its held-out users."""
+    begun, code, data = perf_counter(), records.commit(), load_dataset(dataset)
+    users, games, seconds = [], list[list[Played]](), list[float]()
+    for seed in config.seeds:
+        train, people, who = held_out(data, config, seed)
+        method = Default(DefaultConfig.parse(config.method))
+        start = perf_counter()
+        method.fit(train, seed=seed)
+        seconds.append(round(perf_counter() - start, 1))
+        assert method.onboarding is not None
+        played = simulate(
+            method.onboarding,
+            people,
+            score=method.score,
+            evidence=data.schema.evidence.values,
+            questions=config.questions,
+            seed=seed,
+        )
+        users.append(who)
+        games.append(played)
+        told = {g.policy: [round(float(np.nanmean(g.values[m][:, n])), 4)
+                           for m, n in (("rmse", 5), ("rmse", -1), ("ndcg@10", 5))]
+                for g in played if g.world == "open"}  # fmt: skip
+        print(dataset, seed, f"{seconds[-1]} s", told, flush=True)
+    whole = joined(games)
+    clusters = np.concatenate(users)
+    rows = rows_of(whole, users=clusters)
+    ours = [DEFAULT_POLICY, *({LEARNED} - {DEFAULT_POLICY})]
+    return {
+        "experiment": "onboarding",
+        "dataset": dataset,
+        "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": code,
+        "config": config.model_dump(mode="json"),
+        "fingerprint": data.fingerprint,
+        "seeds": list(config.seeds),
+        "interviews": len(clusters),
+        "users": len(np.unique(clusters)),
+        "default_policy": DEFAULT_POLICY,
+        "rows": [asdict(row) for row in rows if row.questions in (0, *config.tested)],
+        "differences": differences(whole, clusters, ours, config.tested),
+        "saved": saved(whole),
+        "identical": identical(games),
+        "fit_seconds": seconds,
+        "hardware": hardware(),
+        "versions": versions(),
+        "wall_seconds": round(perf_counter() - begun, 1),
+    }
+
+
+def held_out(
+    data: Dataset, config: OnboardingBenchmark, seed: int
+) -> tuple[Dataset, Respondents, np.ndarray]:
+    """Return the training data, the held-out users, and who they are."""
+    order = generator(seed, "cold").permutation(data.n_users)
+    cold = np.sort(order[: round(config.test_fraction * data.n_users)])
+    rows = data.interactions
+    train = data.restrict(~np.isin(rows.user, cold))
+    ours = np.flatnonzero(np.isin(rows.user, cold))
+    if rows.rating is None:
+        raise ValueError(f"{data.name} has no ratings")
+    table = {
+        "user": pa.array(rows.user[ours]),
+        "item": data.items.values.take(pa.array(rows.item[ours])),
+        "rating": rows.rating[ours],
+    }
+    people = read_rated_users(pa.table(table), Catalogue.of(train), seed=seed).people
+    first = np.unique(rows.user[ours], return_index=True)[1]
+    in_order = rows.user[ours][np.sort(first)]  # users are numbered as they come
+    return train, people, in_order[people.users]
+
+
+def joined(games: Sequence[Sequence[Played]]) -> list[Played]:
+    """Return the games of all splits, users below users."""
+    return [
+        Played(
+            one.policy,
+            one.world,
+            np.concatenate([split[place].items for split in games]),
+            {
+                metric: np.concatenate([split[place].values[metric] for split in games])
+                for metric in one.values
+            },
+        )
+        for place, one in enumerate(games[0])
+    ]
+
+
+def differences(
+    games: Sequence[Played], clusters: np.ndarray, ours: Sequence[str], tested: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Return paired differences of our policies to every other, Holm over a metric's rows."""
+    of = {(game.policy, game.world): game for game in games}
+    found = []
+    for name in ours:
+        for world in dict.fromkeys(game.world for game in games):
+            for metric in ("rmse", "ndcg@10"):
+                rows = []
+                for other in POLICIES:
+                    if other == name:
+                        continue
+                    for number in tested:
+                        a = of[name, world].values[metric][:, number]
+                        b = of[other, world].values[metric][:, number]
+                        known = np.isfinite(a) & np.isfinite(b)
+                        who = clusters[known]
+                        gap = (a - b)[known]
+                        low, high = bootstrap_interval(gap, clusters=who)
+                        p = paired_permutation(a[known], b[known], clusters=who)
+                        rows.append(
+                            {"policy": name, "world": world, "metric": metric, "other": other,
+                             "questions": number, "difference": float(gap.mean()),
+                             "ci_low": float(low), "ci_high": float(high), "p": p}
+                        )  # fmt: skip
+                for row, p in zip(rows, holm(np.array([r["p"] for r in rows])), strict=True):
+                    row["p_holm"] = float(p)
+                found += rows
+    return found
+
+
+def saved(games: Sequence[Played]) -> list[dict[str, Any]]:
+    """Return how many questions each policy saves to be as good as popularity at its last one.
+
+    The quality is the mean over users; None where a policy does not get there.
+    """
+    of = {(game.policy, game.world): game for game in games}
+    found = []
+    for game in games:
+        for metric in ("rmse", "ndcg@10"):
+            sign = -1 if metric in LOWER_IS_BETTER else 1
+            goal = sign * np.nanmean(of[POPULAR, game.world].values[metric], axis=0)[-1]
+            curve = sign * np.nanmean(game.values[metric], axis=0)
+            there = np.flatnonzero(curve >= goal)
+            last = len(curve) - 1
+            found.append(
+                {"policy": game.policy, "world": game.world, "metric": metric,
+                 "saved": int(last - there[0]) if len(there) else None}
+            )  # fmt: skip
+    return found
+
+
+def identical(games: Sequence[Sequence[Played]]) -> dict[str, dict[str, float]]:
+    """Return world → policy → share of users asked the commonest sequence, the mean over splits."""
+    found: dict[str, dict[str, float]] = {}
+    for place, one in enumerate(games[0]):
+        share = float(np.mean([split[place].identical for split in games]))
+        found.setdefault(one.world, {})[one.policy] = round(share, 4)
+    return found
+
+
+_LIGHT = {
+    "folds": 2,
+    "gate_users": 400,
+    "factors": [{"factors": 64, "reg": 100.0, "alpha": 20.0}],
+}
+"""What ranks is trained in less time than by default; it is the same whoever asks."""
+
+SETTINGS: Mapping[str, dict[str, Any]] = {
+    "ml-100k": {"method": _LIGHT | {"training": {"epochs": 20}}},
+    "ml-1m": {"method": _LIGHT | {"training": {"epochs": 6}}, "test_fraction": 0.1},
+}
+
+
+def main() -> int:
+    """Run on the datasets that are named."""
+    parser = argparse.ArgumentParser(description="Compare policies that ask new users.")
+    parser.add_argument("datasets", nargs="+")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
+    chosen = parser.parse_args()
+
+    def work() -> None:
+        for dataset in chosen.datasets:
+            values = SETTINGS.get(dataset, {}) | json.loads(chosen.settings)
+            record = run(dataset, OnboardingBenchmark.parse(values), datetime.now(UTC))
+            text = records.spelled(record)
+            print(records.add(text, f"onboarding-{dataset}", record["date"], chosen.out))
+
+    return records.told(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
