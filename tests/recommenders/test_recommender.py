@@ -17,7 +17,7 @@ PUBLIC = {
     "fit": "(data, *, progress=None, checkpoint=None)",
     "recommend": (
         "(history=(), *, text=None, user=None, dislikes=(), k=10, exclude=(), filter=None, "
-        "now=None, explain=True, trust_encoders=False, explore=0.0, rng=None)"
+        "now=None, explain=True, trust_encoders=False, explore=0.0, rng=None, rules=None)"
     ),
     "recommend_batch": (
         "(histories=None, *, users=None, k=10, exclude=(), exclude_pairs=None, filter=None, "
