@@ -118,6 +118,16 @@ class EvidenceRule(Config):
         return [n for n in pc.unique(events).cast(pa.string()).to_pylist()
                 if n is not None and _event(n) not in known]  # fmt: skip
 
+    def of_event(self, name: str) -> float | None:
+        """Return the evidence of one event by its name; None where the table does not know it.
+
+        Example:
+            >>> EvidenceRule().of_event("Not interested"), EvidenceRule().of_event("sneeze")
+            (-1.0, None)
+        """
+        own = {_event(n): value for n, value in self.events.items()} if self.events else {}
+        return own.get(_event(name), EVENTS.get(_event(name)))
+
     def _table(self) -> dict[str, float]:
         return EVENTS | {_event(name): value for name, value in self.events.items()}
 

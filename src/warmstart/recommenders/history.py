@@ -27,6 +27,7 @@ from warmstart.recommenders.titles import Titles
 
 Entry = str | int | tuple[Any, float] | Mapping[str, Any]
 
+_PLAINLY_SECONDS = 1e10
 _KEYS = ("item", "rating", "value", "event", "timestamp")
 
 
@@ -122,13 +123,13 @@ def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) 
     elif entry.get("rating") is not None and rule.reads_ratings:
         value = _rated(entry["rating"], rule)
     elif entry.get("event") is not None:
-        name = pa.array([str(entry["event"])])
-        if rule.unknown_events(name):
+        said = rule.of_event(str(entry["event"]))
+        if said is None:
             raise DataError(
                 f"event {entry['event']!r} is not known; say view, click, like, purchase, "
                 "dislike, skip or hide, or give a 'value' from -1 to 1"
             )
-        value = float(rule.values(events=name)[0])
+        value = said
     time = math.nan
     if entry.get("timestamp") is not None:
         time = _seconds(entry["timestamp"])
@@ -164,6 +165,8 @@ def _number(value: Any, name: str) -> float:  # noqa: ANN401
 
 
 def _seconds(value: Any) -> float:  # noqa: ANN401
+    if isinstance(value, float) and abs(value) < _PLAINLY_SECONDS:
+        return value  # most are, and a column of one cell takes its time
     try:
         found = float(seconds(pa.chunked_array([pa.array([value])]))[0][0])
     except (pa.ArrowException, TypeError, ValueError):

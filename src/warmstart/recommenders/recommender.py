@@ -504,6 +504,10 @@ class Recommender:
         self._fitted = changing.removed(self.fitted, ids)
         return self
 
+    def copy(self) -> Self:
+        """Return a recommender that shares everything, and whose items change on their own."""
+        return self._restored(self.name, self.seed, self._method, self.fitted)
+
     def save(self, path: str | Path, *, created: str | None = None) -> Path:
         """Write the model as a folder: safetensors, Parquet and JSON, hashed, no pickle.
 
