@@ -65,7 +65,7 @@ async def remove(body: ItemIds, who: Admin, request: Request) -> Response:
     return await _changed(request, who, "remove", [{"item": item} for item in body.items])
 
 
-@router.delete("/items/{item:path}", response_model=Changed, tags=["items"])
+@router.delete("/items/{item:whole}", response_model=Changed, tags=["items"])
 async def remove_one(item: str, who: Admin, request: Request) -> Response:
     """Take one item out of every list."""
     if not 0 < len(item) <= 256:

@@ -24,6 +24,7 @@ from warmstart.core.errors import (
     UnknownItemError,
     WarmstartError,
 )
+from warmstart.service.logs import failed
 
 _KINDS: tuple[tuple[type[WarmstartError], int, str], ...] = (
     (UnknownItemError, 422, "unknown_item"),
@@ -76,7 +77,9 @@ def response(error: Exception) -> Response:
 
 
 async def handle(_: Request, error: Exception) -> Response:
-    """Answer an exception of a route."""
+    """Answer an exception of a route; a fault of ours is logged, too."""
+    if isinstance(error, StoreError):  # whose words name no user
+        failed("store_failed", error, reason=str(error)[:200])
     return response(error)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import APIRouter, Depends
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -49,6 +50,21 @@ FAILURES: dict[int | str, dict[str, Any]] = {
 }
 
 router = APIRouter(prefix="/v1", responses=FAILURES)
+
+
+class _Whole(Convertor[str]):
+    """All that is left of a path; what comes with Starlette stops at a line break."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("whole", _Whole())
 
 
 def service_of(request: Request) -> Service:
@@ -148,14 +164,14 @@ async def events(body: NewEvents, who: Writer, request: Request) -> Response:
     )
 
 
-@router.get("/users/{user:path}", response_model=User, tags=["users"])
+@router.get("/users/{user:whole}", response_model=User, tags=["users"])
 async def export(user: str, who: Reader, request: Request) -> Response:
     """Return everything that is held about a user."""
     found = await service_of(request).events(who.tenant, user)
     return answer({"user": user, "events": found})
 
 
-@router.delete("/users/{user:path}", response_model=Gone, tags=["users"])
+@router.delete("/users/{user:whole}", response_model=Gone, tags=["users"])
 async def forget(user: str, who: Writer, request: Request) -> Response:
     """Delete a user: at once, everywhere, and for good; later events of theirs are refused."""
     return answer({"user": user, "events": await service_of(request).forget(who.tenant, user)})

@@ -63,7 +63,10 @@ class Shelf:
             ConfigError: it lies elsewhere.
             ArtifactError: it is damaged, or none; the old one goes on.
         """
-        wanted = (self.folder / name).resolve()
+        try:
+            wanted = (self.folder / name).resolve()
+        except (OSError, ValueError):  # a name too long, or with a zero byte
+            wanted = self.folder
         if not wanted.is_relative_to(self.folder) or wanted == self.folder:
             raise ConfigError(
                 "models are loaded from one folder and its subfolders; give the name of one there"
