@@ -15,6 +15,9 @@ from warmstart.service.settings import ServiceConfig
 from warmstart.store import open_store
 
 
+_SWITCH_SECONDS = 0.0005
+
+
 def serve(
     model: Annotated[Path, typer.Argument(help="A saved model.")],
     store: Annotated[
@@ -86,6 +89,8 @@ def serve(
     config = ServiceConfig.parse(values if threads is None else values | {"threads": threads})
     reader = None if llm is None else language_model(llm, api_key_env=llm_key_env)
     configure()
+    # NumPy lets the interpreter go at every product, and would get it back up to 5 ms later
+    sys.setswitchinterval(_SWITCH_SECONDS)
     kept = open_store(store)
     try:
         service = Service(model, kept, config, language_model=reader)

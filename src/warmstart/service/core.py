@@ -116,11 +116,12 @@ class Service:
             return found, serving.version
         history = people.as_history(fitted.catalogue, stored, wanted)
         items, scores = await self._batches.rank(fitted, history, wanted.k)
-        titles = fitted.catalogue.titles
+        found = items[items >= 0]
+        ids, title = fitted.catalogue.items.take(found), fitted.catalogue.titles.title
+        named = zip(ids, found.tolist(), scores.tolist(), strict=False)
         listed = [
-            Recommendation(fitted.catalogue.items[at], titles.title(at), score, rank)
-            for rank, (at, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True), 1)
-            if at >= 0
+            Recommendation(id, title(at), score, rank)
+            for rank, (id, at, score) in enumerate(named, 1)
         ]
         return listed, serving.version
 

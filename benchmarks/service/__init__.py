@@ -1,0 +1,1 @@
+"""What the HTTP service costs: throughput against a route that does nothing, latency, events."""
