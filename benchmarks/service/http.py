@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -38,8 +39,8 @@ from benchmarks import records
 from benchmarks.speed.models import drawn
 from warmstart.core.config import Config
 from warmstart.data import Ids, Schema
-from warmstart.evaluation.report import hardware, versions
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.recommender import Recommender
@@ -108,13 +109,17 @@ def running(words: list[str], ready: str, cores: str) -> Iterator[int]:
         server.wait()
 
 
-def load(port: int, cores: str = "", **plan: Any) -> dict[str, Any]:
+def load(port: int, cores: str = "", **plan: Any) -> dict[str, Any]:  # noqa: ANN401
     """Run the load generator as a process of its own."""
     command = [sys.executable, "-m", "benchmarks.service.load"]
     if cores:
         command = ["taskset", "-c", cores, *command]
     done = subprocess.run(
-        command, input=json.dumps({"port": port, **plan}), text=True, capture_output=True, check=True
+        command,
+        input=json.dumps({"port": port, **plan}),
+        text=True,
+        capture_output=True,
+        check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -126,7 +131,8 @@ def histories(n_items: int, config: HttpConfig) -> list[dict[str, Any]]:
     return [
         {
             "history": [
-                {"item": item, "event": "like"} for item in rng.sample(range(n_items), config.events)
+                {"item": item, "event": "like"}
+                for item in rng.sample(range(n_items), config.events)
             ],
             "k": 10,
         }
@@ -137,7 +143,8 @@ def histories(n_items: int, config: HttpConfig) -> list[dict[str, Any]]:
 def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
     """Measure everything."""
     begun, code = time.perf_counter(), records.commit()
-    one, other = ("0", "1") if (os.cpu_count() or 1) > 1 and Path("/usr/bin/taskset").exists() else ("", "")
+    apart = (os.cpu_count() or 1) > 1 and shutil.which("taskset") is not None
+    one, other = ("0", "1") if apart else ("", "")
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

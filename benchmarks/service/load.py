@@ -23,7 +23,7 @@ class Connection(asyncio.Protocol):
         self.done: asyncio.Future[int] | None = None
         self.transport: Any = None
 
-    def connection_made(self, transport: Any) -> None:
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401
         """Keep the transport."""
         self.transport = transport
 

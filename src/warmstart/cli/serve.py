@@ -14,7 +14,6 @@ from warmstart.recommenders.asking.models import language_model
 from warmstart.service.settings import ServiceConfig
 from warmstart.store import open_store
 
-
 _SWITCH_SECONDS = 0.0005
 
 

@@ -61,7 +61,9 @@ class Gate:
             return
         begun, told = time.perf_counter(), _Told(send)
         who, error = None, None
-        scope.setdefault("state", {})["request"] = request = f"{self._process}-{next(self._numbers)}"
+        scope.setdefault("state", {})["request"] = request = (
+            f"{self._process}-{next(self._numbers)}"
+        )
         try:
             if scope["path"].startswith(_BEHIND_KEYS):
                 who = await self._who(scope)
