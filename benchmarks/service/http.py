@@ -179,7 +179,8 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
         store = ["--store", str(folder / "large.sqlite")]
         with running([*serve, str(large), *store, *free], "/readyz", "") as port:
             lists["bodies"] = histories(config.large_items, config)
-            found["large"] = load(port, **lists, **closed, rate=config.large_rate)
+            many = {**closed, "connections": 2 * config.connections}
+            found["large"] = load(port, **lists, **many, rate=config.large_rate)
     return {
         "benchmark": "service",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),

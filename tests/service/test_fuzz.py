@@ -73,11 +73,14 @@ def test_hostile_conditions_are_refused(running, filters):
 TEXTS = st.text(max_size=60) | st.sampled_from(
     ["\u202e\u2066", "İ", "ﷺ" * 20, "\x00", "'; --", "../../x", "%00", "{{7*7}}", "a\nb", "'" * 50]
 )
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
-    max_leaves=6,
-)
+LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS
+
+
+def nested(inner):
+    return inner | st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3)
+
+
+VALUES = nested(nested(LEAVES))
 NAMES = [
     "user", "history", "dislikes", "features", "k", "text", "filters", "exclude", "boost", "pin",
     "quota", "diversity", "explore", "explain", "items", "item", "events", "query", "not_seen",

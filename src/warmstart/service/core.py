@@ -116,9 +116,9 @@ class Service:
             return found, serving.version
         history = people.as_history(fitted.catalogue, stored, wanted)
         items, scores = await self._batches.rank(fitted, history, wanted.k)
-        found = items[items >= 0]
-        ids, title = fitted.catalogue.items.take(found), fitted.catalogue.titles.title
-        named = zip(ids, found.tolist(), scores.tolist(), strict=False)
+        there = items[items >= 0]
+        ids, title = fitted.catalogue.items.take(there), fitted.catalogue.titles.title
+        named = zip(ids, there.tolist(), scores.tolist(), strict=False)
         listed = [
             Recommendation(id, title(at), score, rank)
             for rank, (id, at, score) in enumerate(named, 1)
