@@ -1,1 +1,1 @@
-"""What the HTTP service costs: throughput against a route that does nothing, latency, events."""
+"""What the service and its store keep up with; see `http` and `store`."""

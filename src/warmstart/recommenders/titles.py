@@ -137,7 +137,8 @@ class Titles:
         """Return the items whose title is this name with a subtitle behind it.
 
         Example:
-            >>> Titles(Ids([1, 2]), ["Star Wars: Episode IV (1977)", "Stargate"]).beginning("star wars")
+            >>> titles = Titles(Ids([1, 2]), ["Star Wars: Episode IV (1977)", "Stargate"])
+            >>> titles.beginning("star wars")
             [0]
         """
         return self._series.get(_bare(_spelled(name[:_LONGEST])), [])
