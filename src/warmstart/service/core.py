@@ -148,7 +148,7 @@ class Service:
 
         def work() -> Any:  # noqa: ANN401
             return catalogue.recommender.next_question(
-                people.given(said.history),
+                people.given(catalogue.recommender.catalogue, said.history),
                 dislikes=said.dislikes,
                 not_seen=said.not_seen,
                 skipped=said.skipped,

@@ -72,15 +72,23 @@ def history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> li
         said = evidence(event.event, event.value, rule)
         if place >= 0 and said is not None:
             entries.append(Understood(int(place), said, event.timestamp))
-    return [*entries[-MOST_HISTORY:], *given(person.history)]
+    return [*entries[-MOST_HISTORY:], *given(catalogue, person.history)]
 
 
-def given(said: Iterable[Past | str | int]) -> list[Entry]:
-    """Return the entries of a request."""
-    return [_entry(one) if isinstance(one, Past) else one for one in said]
+def given(catalogue: Catalogue, said: Iterable[Past | str | int]) -> list[Entry]:
+    """Return the entries of a request.
+
+    Raises:
+        UnknownItemError: an item is not in the catalogue.
+    """
+    return [_entry(catalogue, one) if isinstance(one, Past) else one for one in said]
 
 
-def _entry(one: Past) -> Entry:
+def _entry(catalogue: Catalogue, one: Past) -> Entry:
+    if one.rating is None and one.value is None and one.event is not None:
+        plain = catalogue.schema.evidence.of_event(one.event)
+        if plain is not None:
+            return Understood(catalogue.titles.find(one.item), plain)
     said: dict[str, Any] = {"item": one.item}
     for name, value in (("event", one.event), ("rating", one.rating), ("value", one.value)):
         if value is not None:
