@@ -8,6 +8,7 @@
 - its latency at half of that throughput;
 - latency on 100,000 items at a fixed rate, on all cores;
 - durable events a second, in batches;
+- what a crowd gets that asks for more than there is room for, and what memory that takes;
 - lists asked for right after an event, that do not know it: there must be none.
 
 The weights of the models are drawn at random: ranking costs the same whatever they are.
@@ -29,7 +30,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 import numpy as np
@@ -46,6 +47,7 @@ from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.recommender import Recommender
 from warmstart.service.client import Client
 
+_ROOM = 64  # requests that the server works on at one time
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -77,6 +79,13 @@ class HttpConfig(Config):
     seed: int = Field(0, ge=0)
 
 
+class Running(NamedTuple):
+    """A server."""
+
+    port: int
+    pid: int
+
+
 def model(n_items: int, folder: Path, seed: int) -> Path:
     """Save a model whose weights are drawn."""
     method = drawn(n_items, DefaultConfig(), np.random.default_rng(seed))
@@ -86,7 +95,7 @@ def model(n_items: int, folder: Path, seed: int) -> Path:
 
 
 @contextmanager
-def running(words: list[str], ready: str, cores: str) -> Iterator[int]:
+def running(words: list[str], ready: str, cores: str) -> Iterator[Running]:
     """Run a server on a free port until it is no longer needed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -103,7 +112,7 @@ def running(words: list[str], ready: str, cores: str) -> Iterator[int]:
                     break
             except OSError:
                 time.sleep(0.2)
-        yield port
+        yield Running(port, server.pid)
     finally:
         server.terminate()
         server.wait()
@@ -149,7 +158,7 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         serve = ["warmstart.cli", "serve"]
-        free = ["--no-auth", "--rate", "100000000/minute", "--most-at-once", "256"]
+        free = ["--no-auth", "--rate", "100000000/minute", "--most-at-once", str(_ROOM)]
         small = model(config.items, folder / "small", config.seed)
         store = ["--store", str(folder / "small.sqlite")]
         bodies = histories(config.items, config)
@@ -158,14 +167,14 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
         noop = ["uvicorn", "benchmarks.service.noop:app", "--log-level", "warning"]
         with (
             running([*noop, "--no-access-log"], "/noop", one) as floor,
-            running([*serve, str(small), *store, *free], "/readyz", one) as port,
+            running([*serve, str(small), *store, *free], "/readyz", one) as server,
         ):
-            turns = []
+            turns, port = [], server.port
             for _ in range(config.turns):
                 nothing = {"method": "GET", "path": "/noop", "bodies": [None]}
                 turns.append(
                     {
-                        "noop": load(floor, other, **nothing, **closed),
+                        "noop": load(floor.port, other, **nothing, **closed),
                         "recommend": load(port, other, **lists, **closed),
                     }
                 )
@@ -175,12 +184,13 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
             found["half_load"] = load(port, other, **lists, **closed, rate=ours / 2)
             found["events"] = events(port, config)
             found["stale_reads"] = stale(port, config)
+            found["overload"] = overload(server, config, lists, other)
         large = model(config.large_items, folder / "large", config.seed)
         store = ["--store", str(folder / "large.sqlite")]
-        with running([*serve, str(large), *store, *free], "/readyz", "") as port:
+        with running([*serve, str(large), *store, *free], "/readyz", "") as server:
             lists["bodies"] = histories(config.large_items, config)
             many = {**closed, "connections": 2 * config.connections}
-            found["large"] = load(port, **lists, **many, rate=config.large_rate)
+            found["large"] = load(server.port, **lists, **many, rate=config.large_rate)
     return {
         "benchmark": "service",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -217,6 +227,26 @@ def events(port: int, config: HttpConfig) -> dict[str, Any]:
     plan = {"method": "POST", "path": "/v1/events", "bodies": bodies, "connections": 8}
     told = load(port, **plan, seconds=config.seconds, rate=rate)
     return {**told, "batch": config.batch, "events_per_second": told["per_second"] * config.batch}
+
+
+def overload(
+    server: Running, config: HttpConfig, lists: dict[str, Any], cores: str
+) -> dict[str, Any]:
+    """Come with far more connections than there is room for, twice; the second adds no memory."""
+    plan = {**lists, "connections": 4 * _ROOM, "seconds": config.seconds}
+    load(server.port, cores, **plan)
+    before = resident_bytes(server.pid)
+    told = load(server.port, cores, **plan)
+    return {**told, "bytes_before": before, "bytes_after": resident_bytes(server.pid)}
+
+
+def resident_bytes(pid: int) -> int | None:
+    """Return a process's memory; None where the system does not say."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return None
+    lines = status.read_text().splitlines()
+    return 1_024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
 
 def stale(port: int, config: HttpConfig) -> dict[str, int]:
