@@ -114,11 +114,11 @@ def words_of(text: str) -> list[str]:
     """Return the terms of a text: words without their plural, pairs of Chinese characters.
 
     Example:
-        >>> words_of("The Dogs of 战争片"), words_of("龙")
-        (['dog', '战争', '争片'], ['龙'])
+        >>> words_of("The Dogs of 战争片"), words_of("龙"), words_of("İki")
+        (['dog', '战争', '争片'], ['龙'], ['iki'])
     """
     found: list[str] = []
-    for run in _RUN.findall(text.lower()):
+    for run in _RUN.findall(text.lower().replace("i\u0307", "i")):  # the lower case of İ is two
         if "\u3400" <= run[0] <= "\u9fff":
             found += [run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]
         elif run not in _STOP:
