@@ -1,1 +1,1 @@
-"""What the service keeps up with: `python -m benchmarks.service.store`."""
+"""What the service and its store keep up with; see `http` and `store`."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "Client": "warmstart.service.client",
     "Dataset": "warmstart.data",
     "load_dataset": "warmstart.data",
     "LLMRecommender": "warmstart.recommenders",
@@ -20,6 +21,7 @@ _HOME = {
     "maml": "warmstart.meta.arrays",
 }
 __all__ = [
+    "Client",
     "Dataset",
     "LLMRecommender",
     "MetaRecommender",
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from warmstart.data import Dataset, load_dataset
     from warmstart.meta.arrays import maml
     from warmstart.recommenders import LLMRecommender, MetaRecommender, Recommender, load
+    from warmstart.service.client import Client
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (a module's attribute can be anything)

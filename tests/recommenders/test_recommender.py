@@ -17,7 +17,7 @@ PUBLIC = {
     "fit": "(data, *, progress=None, checkpoint=None)",
     "recommend": (
         "(history=(), *, text=None, user=None, dislikes=(), k=10, exclude=(), filter=None, "
-        "now=None, explain=True, trust_encoders=False, explore=0.0, rng=None)"
+        "now=None, explain=True, trust_encoders=False, explore=0.0, rng=None, rules=None)"
     ),
     "recommend_batch": (
         "(histories=None, *, users=None, k=10, exclude=(), exclude_pairs=None, filter=None, "
@@ -35,8 +35,8 @@ PUBLIC = {
 
 def test_the_public_surface_is_what_it_was():
     assert sorted(ws.__all__) == [
-        "Dataset", "LLMRecommender", "MetaRecommender", "Recommender", "__version__", "load",
-        "load_dataset", "maml",
+        "Client", "Dataset", "LLMRecommender", "MetaRecommender", "Recommender", "__version__",
+        "load", "load_dataset", "maml",
     ]  # fmt: skip
     assert dir(ws) == sorted(ws.__all__)
     for name, wanted in PUBLIC.items():

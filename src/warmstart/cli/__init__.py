@@ -20,6 +20,8 @@ _VERBS = {
     "recommend": "Recommend to new users, one or many, with a saved model.",
     "ask": "Ask in your own words, English or Chinese, once or in a conversation.",
     "onboard": "Ask a new user about a few items, with the list sharpening.",
+    "serve": "Serve a saved model over HTTP, with a store of events, and pages.",
+    "keys": "Make, list and revoke the keys of a service.",
     "compare": "Compare methods on users that none of them has seen.",
     "llm": "Language models: tune one to the scenarios of your catalogue.",
 }

@@ -79,7 +79,7 @@ class Connections:
         self._slots = threading.Semaphore(most_at_once) if most_at_once else None
         self._counting = threading.Lock()
 
-    def post(
+    def send(
         self,
         content: bytes,
         headers: Mapping[str, str],
@@ -87,6 +87,8 @@ class Connections:
         most_bytes: int,
         timeout_seconds: float,
         left_seconds: float,
+        method: str = "POST",
+        path: str = "",
     ) -> Answer:
         """Send one request and return the answer, whatever its status.
 
@@ -99,6 +101,8 @@ class Connections:
             most_bytes: a longer good reply is refused.
             timeout_seconds: for the answer.
             left_seconds: for waiting until others are through, and for the answer.
+            method: of HTTP.
+            path: behind the address, quoted.
 
         Raises:
             OutOfReachError: there is no whole answer within the time.
@@ -118,7 +122,9 @@ class Connections:
         def ask() -> None:
             try:
                 with _failures():
-                    found.set_result(self._exchange(content, headers, most_bytes, seconds))
+                    found.set_result(
+                        self._exchange(method, path, content, headers, most_bytes, seconds)
+                    )
             except BaseException as error:
                 found.set_exception(error)
             finally:
@@ -132,17 +138,23 @@ class Connections:
             raise OutOfReachError(TimeoutError("timed out")) from None
 
     def _exchange(
-        self, content: bytes, headers: Mapping[str, str], most: int, seconds: float
+        self,
+        method: str,
+        path: str,
+        content: bytes,
+        headers: Mapping[str, str],
+        most: int,
+        seconds: float,
     ) -> Answer:
         """Send one request, follow it where the key may go, and read what comes back."""
         if seconds <= 0:
             raise TimeoutError("timed out")
-        url = self.url
+        url = self.url + path
         for _ in range(_MOST_MOVES):
             with self._counting:
                 self.requests += 1
             response = self._pool.request(
-                "POST",
+                method,
                 url,
                 body=content,
                 headers=headers,

@@ -1,4 +1,4 @@
-"""Asking a server over HTTP: one JSON posted, and the body of the first good reply.
+"""Asking a server over HTTP: one JSON sent, and the first reply that is worth reading.
 
 A server out of reach is asked again with growing pauses, and never beyond the caller's deadline;
 what it says is measured before it is believed, and shown only in short, printable lines without the
@@ -52,6 +52,7 @@ class Server:
         now: Callable[[], float],
         rng: random.Random,
         api_key_env: str | None = None,
+        api_key: str | None = None,
         timeout_seconds: float = 60.0,
         retries: int = 4,
         most_at_once: int | None = None,
@@ -65,13 +66,15 @@ class Server:
             now: seconds since the epoch.
             rng: spreads the pauses of several clients.
             api_key_env: environment variable of the key; None sends none.
+            api_key: the key itself, instead.
             timeout_seconds: for one answer.
             retries: how often a request is sent again after the server failed.
             most_at_once: requests on their way at one time; further ones wait. None sets no limit.
         """
         self.base_url, self.url = base_url, f"{base_url}/{path}"
         self._sleep, self._now, self._rng = sleep, now, rng
-        self._api_key_env, self._timeout, self._retries = api_key_env, timeout_seconds, retries
+        self._api_key_env, self._api_key = api_key_env, api_key
+        self._timeout, self._retries = timeout_seconds, retries
         self._connections = Connections(self.url, now=now, most_at_once=most_at_once)
 
     @property
@@ -101,10 +104,49 @@ class Server:
             ConfigError: the environment variable of the key is not set.
             MissingExtraError: urllib3 is not installed.
         """
-        headers = {"Content-Type": "application/json", "Accept": "application/json"}
-        if self._api_key_env is not None:
+        answer = self.send(
+            "POST", body, most_bytes=most_bytes, within_seconds=within_seconds, retries=retries
+        )
+        if 200 <= answer.status < 300:
+            return answer.body
+        why = f"HTTP {answer.status}: {self._message(answer)}"
+        if answer.status in _ABOUT_THE_CONTENT:
+            raise RefusedError(why)
+        raise DataError(
+            f"{self.url} refused the request ({why}); check base_url, model and api_key_env"
+        )
+
+    def send(
+        self,
+        method: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        path: str = "",
+        most_bytes: int,
+        within_seconds: float | None = None,
+        retries: int | None = None,
+    ) -> Answer:
+        """Return the first reply that asking again would not change: a good one, or a refusal.
+
+        Args:
+            method: of HTTP; one that may be sent twice, or whose body may.
+            body: sent as JSON; None sends none.
+            path: behind the address, quoted.
+            most_bytes: as in `post`.
+            within_seconds: as in `post`.
+            retries: as in `post`.
+
+        Raises:
+            DataError: the server fails, however often it is asked, or until the time is over.
+            ConfigError: the environment variable of the key is not set.
+            MissingExtraError: urllib3 is not installed.
+        """
+        headers = {"Accept": "application/json"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if self._api_key_env is not None or self._api_key is not None:
             headers["Authorization"] = f"Bearer {self._key()}"
-        content = json.dumps(body).encode()
+        content = b"" if body is None else json.dumps(body).encode()
         until = None if within_seconds is None else self._now() + within_seconds
         tries = 1 + (self._retries if retries is None else retries)
         late = f"{self.url} gave no answer within {within_seconds or 0:g} seconds"
@@ -115,28 +157,23 @@ class Server:
                 raise DataError(f"{late} ({why}); check the server, or give it more time")
             asked_for: str | None = None
             try:
-                answer = self._connections.post(
+                answer = self._connections.send(
                     content,
                     headers,
                     most_bytes=most_bytes,
                     timeout_seconds=self._timeout,
                     left_seconds=left,
+                    method=method,
+                    path=path,
                 )
             except OutOfReachError as error:
                 why = self.shown(f"{type(error.cause).__name__}: {error.cause}", 200)
                 if isinstance(error.cause, ssl.SSLCertVerificationError):
                     raise DataError(f"{self.url} is not who it says ({why})") from None
             else:
-                if 200 <= answer.status < 300:
-                    return answer.body
-                why = f"HTTP {answer.status}: {self._message(answer)}"
-                if answer.status in _ABOUT_THE_CONTENT:
-                    raise RefusedError(why)
                 if answer.status not in _WORTH_RETRYING and answer.status < 500:
-                    raise DataError(
-                        f"{self.url} refused the request ({why}); check base_url, model and "
-                        "api_key_env"
-                    )
+                    return answer
+                why = f"HTTP {answer.status}: {self._message(answer)}"
                 asked_for = answer.headers.get("Retry-After")
             if attempt + 1 < tries:
                 pause = self._pause(attempt, asked_for)
@@ -151,7 +188,7 @@ class Server:
     def shown(self, said: object, most: int) -> str:
         """Return what a server said as a line that is safe to show: short, and without the key."""
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        if self._api_key_env is not None:
+        if self._api_key_env is not None or self._api_key is not None:
             text = text.replace(self._key(), "***")
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:most]
 
@@ -173,7 +210,9 @@ class Server:
 
     def _key(self) -> str:
         variable = self._api_key_env or ""
-        key = os.environ.get(variable, "").strip()
+        key = self._api_key or os.environ.get(variable, "").strip()
+        if self._api_key is not None and not (key.isascii() and key.isprintable() and key):
+            raise ConfigError("api_key holds characters that no key has; give it as it was made")
         if not key:
             raise ConfigError(
                 f"the environment variable {variable} is not set; put the key of "

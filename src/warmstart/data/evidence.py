@@ -17,6 +17,8 @@ decides.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -118,6 +120,18 @@ class EvidenceRule(Config):
         return [n for n in pc.unique(events).cast(pa.string()).to_pylist()
                 if n is not None and _event(n) not in known]  # fmt: skip
 
+    def of_event(self, name: str) -> float | None:
+        """Return the evidence of one event by its name; None where the table does not know it.
+
+        Example:
+            >>> EvidenceRule().of_event("Not interested"), EvidenceRule().of_event("sneeze")
+            (-1.0, None)
+        """
+        plain = _event(name)
+        if self.events:
+            return self._table().get(plain)
+        return EVENTS.get(plain)
+
     def _table(self) -> dict[str, float]:
         return EVENTS | {_event(name): value for name, value in self.events.items()}
 
@@ -142,6 +156,7 @@ class EvidenceRule(Config):
         return found
 
 
+@lru_cache(maxsize=1_024)
 def _event(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
 

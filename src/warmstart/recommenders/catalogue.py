@@ -109,6 +109,41 @@ class Catalogue:
         found = allowed_items(table, condition, separators=separators)
         return found if self.removed is None else found & ~self.removed
 
+    def page(
+        self, offset: int, limit: int, *, by: str = "catalogue"
+    ) -> tuple[list[dict[str, Any]], int]:
+        """Return some of the items that can be recommended, and how many there are.
+
+        Args:
+            offset: of the first.
+            limit: how many.
+            by: "catalogue" in its order, "popularity" the most liked first, "newest" the items
+                that came last first.
+
+        Returns:
+            for each its `item`, `title`, `likes` and the columns that are known of it; the number
+            of all.
+        """
+        served = np.arange(len(self))
+        if self.removed is not None:
+            served = np.flatnonzero(~self.removed)
+        if by == "popularity":
+            served = served[np.argsort(-self.likes[served], kind="stable")]
+        elif by == "newest":
+            served = served[::-1]
+        at = served[offset : offset + limit]
+        rows = [{} for _ in at] if self.table is None else self.table.take(at).to_pylist()
+        found = [
+            {name: value for name, value in row.items() if value is not None}
+            | {
+                "item": self.items[int(i)],
+                "title": self.titles.title(int(i)),
+                "likes": int(self.likes[i]),
+            }
+            for i, row in zip(at, rows, strict=True)
+        ]
+        return found, len(served)
+
     def served(self, allowed: Mask | None) -> Mask | None:
         """Return which of the allowed items may leave; None for all."""
         if self.removed is None:

@@ -19,7 +19,8 @@ from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.encoding import make_encoder
 from warmstart.recommenders.exploring import Explored, explore
 from warmstart.recommenders.filters import Mask
-from warmstart.recommenders.protocols import HasPosterior, RanksFast
+from warmstart.recommenders.protocols import HasItemVectors, HasPosterior, RanksFast
+from warmstart.recommenders.rules import Rules, arranged
 from warmstart.recommenders.trust import UNLEARNED, standardised
 from warmstart.recommenders.words import Words
 
@@ -134,12 +135,8 @@ class Fitted:
             DataError: an event is outside the catalogue.
         """
         k, allowed = self._checked(history, k), self.catalogue.served(allowed)
-        scores = np.array(self._scored(history, wish), np.float32)
-        listed, _ = top_k(scores, k, seen=history, candidates=allowed)
-        free = scores[0]
-        free[history.items] = -np.inf
-        if allowed is not None:
-            free[~allowed] = -np.inf
+        free = self._free(history, allowed, wish)
+        listed, _ = top_k(free[None], k)
         open_ = np.isfinite(free)
         spread = np.full(len(free), free[open_].std() if open_.any() else 0.0)
         if isinstance(self.method, HasPosterior) and open_.any():
@@ -147,6 +144,46 @@ class Fitted:
             spread *= doubt[0] / max(float(mean[0, open_].std()), 1e-12)
         found = explore(listed[0][listed[0] >= 0], free, spread, share, rng)
         return found, free[found.items]
+
+    def arrange(
+        self,
+        history: Histories,
+        k: int,
+        rules: Rules,
+        allowed: Mask | None = None,
+        wish: FloatArray | None = None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Return one user's list by rules, and its scores in standard deviations.
+
+        Args:
+            history: the user, alone.
+            k: length of the list.
+            rules: what to heed.
+            allowed: as in `rank`.
+            wish: as in `rank`.
+
+        Raises:
+            ConfigError: `k` is below 1, or a condition is malformed.
+            UnknownItemError: a pinned item is not in the catalogue.
+            DataError: an event is outside the catalogue.
+        """
+        k, catalogue = self._checked(history, k), self.catalogue
+        free = self._free(history, catalogue.served(allowed), wish)
+        pins = [(pin.place - 1, catalogue.titles.find(pin.item)) for pin in rules.pin]
+        vectors = None
+        if rules.diversity and isinstance(self.method, HasItemVectors):
+            vectors = self.method.item_vectors()
+        return arranged(free, k, rules, catalogue.where, pins, vectors)
+
+    def _free(
+        self, history: Histories, allowed: Mask | None, wish: FloatArray | None
+    ) -> FloatArray:
+        """Return (items,) one user's scores; -inf for what was seen or is not allowed."""
+        free = np.array(self._scored(history, wish)[0], np.float32)
+        free[history.items] = -np.inf
+        if allowed is not None:
+            free[~allowed] = -np.inf
+        return free
 
     def _checked(self, histories: Histories, k: int) -> int:
         """Return the length of the lists, or refuse the request."""

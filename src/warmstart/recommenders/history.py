@@ -25,9 +25,11 @@ from warmstart.data.cells import seconds
 from warmstart.data.evidence import EvidenceRule
 from warmstart.recommenders.titles import Titles
 
-Entry = str | int | tuple[Any, float] | Mapping[str, Any]
-
+_PLAINLY_SECONDS = 1e10
 _KEYS = ("item", "rating", "value", "event", "timestamp")
+
+
+_KNOWN = frozenset(_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,9 @@ class Event:
     time: float = math.nan
 
 
+Entry = str | int | tuple[Any, float] | Mapping[str, Any] | Event
+
+
 def read_history(
     history: Iterable[Entry],
     titles: Titles,
@@ -56,7 +61,7 @@ def read_history(
     """Return the events in order; a later word on an item replaces an earlier one.
 
     Args:
-        history: entries, see the module.
+        history: entries, see the module; or events that are understood already.
         titles: finds the items.
         rule: turns ratings and events into evidence.
         dislikes: items that the user does not like, as ids or titles.
@@ -99,6 +104,8 @@ def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  #
 
 
 def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
+    if isinstance(entry, Event):
+        return entry
     if isinstance(entry, Mapping):
         return _read_mapping(entry, titles, rule)
     if isinstance(entry, tuple | list):
@@ -112,8 +119,8 @@ def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
 
 
 def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) -> Event:
-    unknown = [key for key in entry if key not in _KEYS]
-    if unknown or "item" not in entry:
+    if "item" not in entry or not _KNOWN.issuperset(entry):
+        unknown = [key for key in entry if key not in _KEYS]
         what = f"unknown key {unknown[0]!r}" if unknown else "no 'item'"
         raise DataError(f"history entry {dict(entry)!r}: {what}; the keys are {', '.join(_KEYS)}")
     item, value = titles.find(entry["item"]), 1.0
@@ -122,13 +129,13 @@ def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) 
     elif entry.get("rating") is not None and rule.reads_ratings:
         value = _rated(entry["rating"], rule)
     elif entry.get("event") is not None:
-        name = pa.array([str(entry["event"])])
-        if rule.unknown_events(name):
+        said = rule.of_event(str(entry["event"]))
+        if said is None:
             raise DataError(
                 f"event {entry['event']!r} is not known; say view, click, like, purchase, "
                 "dislike, skip or hide, or give a 'value' from -1 to 1"
             )
-        value = float(rule.values(events=name)[0])
+        value = said
     time = math.nan
     if entry.get("timestamp") is not None:
         time = _seconds(entry["timestamp"])
@@ -164,6 +171,8 @@ def _number(value: Any, name: str) -> float:  # noqa: ANN401
 
 
 def _seconds(value: Any) -> float:  # noqa: ANN401
+    if isinstance(value, float) and abs(value) < _PLAINLY_SECONDS:
+        return value  # most are, and a column of one cell takes its time
     try:
         found = float(seconds(pa.chunked_array([pa.array([value])]))[0][0])
     except (pa.ArrowException, TypeError, ValueError):

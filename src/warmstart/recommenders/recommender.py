@@ -32,6 +32,7 @@ from warmstart.recommenders.onboarding.simulation import Simulation, simulate_fi
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import HasItemVectors
 from warmstart.recommenders.reasons import reasons
+from warmstart.recommenders.rules import Rules
 
 
 class Recommender:
@@ -161,6 +162,7 @@ class Recommender:
         trust_encoders: bool = False,
         explore: float = 0.0,
         rng: np.random.Generator | None = None,
+        rules: Rules | Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """Return the `k` best items for one user, none of whose events need have been trained on.
 
@@ -183,12 +185,15 @@ class Recommender:
                 Thompson sampling; `Recommendation.propensity` says how likely each was, see
                 `warmstart.recommenders.exploring`.
             rng: draws what is explored; None draws anew each time.
+            rules: boosts, pins, quotas and diversity, see `warmstart.recommenders.rules`; scores
+                are then standard deviations over the items that may be shown.
 
         Raises:
             UnknownItemError: an item is not in the catalogue, or a title fits several; the error
                 proposes the nearest ones.
-            ConfigError: `k` is below 1, `explore` is no share, the filter is malformed, or text is
-                given to a model that does not know what its items are about.
+            ConfigError: `k` is below 1, `explore` is no share, the filter or a rule is malformed,
+                text is given to a model that does not know what its items are about, or a list
+                with rules is to explore.
             DataError: an entry is malformed, `user` names an unknown column, or the text says
                 nothing.
             MissingExtraError: the encoder of texts is not installed.
@@ -205,7 +210,15 @@ class Recommender:
             heard = served.words.hear(text)
         wish = None if heard is None else heard.scores
         explored = None
-        if share:
+        wanted = Rules.parse(dict(rules)) if isinstance(rules, Mapping) else rules
+        if share and wanted:
+            raise ConfigError(
+                "a list with rules cannot explore: its propensities would not be known; leave "
+                "out rules, or explore"
+            )
+        if wanted:
+            found, scores = served.arrange(histories, k, wanted, allowed, wish)
+        elif share:
             draws = np.random.default_rng() if rng is None else rng
             explored, scores = served.explore(histories, k, allowed, wish, share=share, rng=draws)
             found = explored.items
@@ -490,6 +503,10 @@ class Recommender:
         """
         self._fitted = changing.removed(self.fitted, ids)
         return self
+
+    def copy(self) -> Self:
+        """Return a recommender that shares everything, and whose items change on their own."""
+        return self._restored(self.name, self.seed, self._method, self.fitted)
 
     def save(self, path: str | Path, *, created: str | None = None) -> Path:
         """Write the model as a folder: safetensors, Parquet and JSON, hashed, no pickle.

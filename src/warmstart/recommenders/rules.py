@@ -39,8 +39,8 @@ class Boost(Config):
         by: standard deviations of the user's scores; below 0 lowers.
     """
 
-    filter: str
-    by: float = Field(allow_inf_nan=False)
+    filter: str = Field(max_length=4_000)
+    by: float = Field(ge=-1_000, le=1_000, allow_inf_nan=False)
 
 
 class Pin(Config):
@@ -64,9 +64,9 @@ class Quota(Config):
         most: no more than so many, pinned ones aside.
     """
 
-    filter: str
-    least: int = Field(0, ge=0)
-    most: int | None = Field(None, ge=0)
+    filter: str = Field(max_length=4_000)
+    least: int = Field(0, ge=0, le=1_000)
+    most: int | None = Field(None, ge=0, le=1_000)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -89,9 +89,9 @@ class Rules(Config):
         0.5
     """
 
-    boost: tuple[Boost, ...] = ()
-    pin: tuple[Pin, ...] = ()
-    quota: tuple[Quota, ...] = ()
+    boost: tuple[Boost, ...] = Field((), max_length=50)
+    pin: tuple[Pin, ...] = Field((), max_length=100)
+    quota: tuple[Quota, ...] = Field((), max_length=50)
     diversity: float = Field(0.0, ge=0, le=1)
 
     @model_validator(mode="after")

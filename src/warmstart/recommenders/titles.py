@@ -89,7 +89,7 @@ class Titles:
         Raises:
             UnknownItemError: nothing fits, or several items do; proposes the nearest ones.
         """
-        known = int(self.ids.find([query])[0])
+        known = self.ids.place(query)
         if known >= 0 and isinstance(query, str) != self.ids.are_integers:
             return known
         if not isinstance(query, str) or self.titles is None:
