@@ -270,7 +270,7 @@ def rewritten(text: str, tables: Mapping[str, Callable[[], str]] = TABLES) -> st
 
 def pages() -> Iterable[Path]:
     """Return the files that may hold tables."""
-    return (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    return (*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def main(arguments: list[str] | None = None) -> int:

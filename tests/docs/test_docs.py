@@ -161,6 +161,16 @@ def test_the_readme_and_the_first_page_begin_alike(language):
     assert first == again
 
 
+@pytest.mark.parametrize("language", ["python", "console"])
+def test_the_chinese_readme_mirrors_the_english_one(language):
+    english, chinese = (
+        (ROOT / page).read_text("utf8") for page in ("README.md", "README.zh-CN.md")
+    )
+    mine, theirs = ([block for _, block in blocks(text, language)] for text in (chinese, english))
+    assert mine == theirs
+    assert chinese.count("\n## ") == english.count("\n## ") - 1  # but the section that points here
+
+
 def write_folder(data: ws.Dataset, folder: Path) -> None:
     folder.mkdir()
     rows = data.interactions
