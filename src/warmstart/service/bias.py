@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.rng import generator
-from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.core.types import Histories, IntArray
 from warmstart.evaluation.metrics import coverage, exposure, gini, mean_popularity, percentiles
 from warmstart.recommenders.fitted import Fitted
+
+_Ranks = npt.NDArray[np.float64]
 
 K = 10
 _VISITORS = 300
@@ -73,24 +76,27 @@ def _visitors(fitted: Fitted, served: Any) -> Histories:  # noqa: ANN401  (a mas
     return Histories(indptr, items, np.ones(_VISITORS, np.float32), None, features)
 
 
-def _groups(fitted: Fitted, visitors: Histories, rank: FloatArray) -> list[dict[str, Any]]:
+def _groups(fitted: Fitted, visitors: Histories, rank: _Ranks) -> list[dict[str, Any]]:
     space = fitted.catalogue.user_features
     found = []
     for block in [] if space is None else space.blocks:
         if not 2 <= len(block.values) <= _MOST_GROUPS * 4:
             continue
-        figures = []
+        names, means = list[str](), list[float]()
         for value in block.values[:_MOST_GROUPS]:
             row = fitted.catalogue.known_of({block.column: value})
             assert row is not None
             same = sp.csr_array(sp.vstack([row] * len(visitors), format="csr"))
             asked = Histories(visitors.indptr, visitors.items, visitors.values, None, same)
             top, _ = fitted.rank(asked, K)
-            figures.append({"group": str(value), "popularity": _mean(top, rank)})
-        means = [figure["popularity"] for figure in figures]
+            names.append(str(value))
+            means.append(_mean(top, rank))
+        figures = [
+            {"group": name, "popularity": mean} for name, mean in zip(names, means, strict=True)
+        ]
         found.append({"column": block.column, "gap": max(means) - min(means), "groups": figures})
     return found
 
 
-def _mean(top: IntArray, rank: FloatArray) -> float:
+def _mean(top: IntArray, rank: _Ranks) -> float:
     return float(np.nanmean(mean_popularity(top, rank)))

@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.service import posters
 from warmstart.service.bias import measured
+from warmstart.service.problems import Problem
 from warmstart.service.routes import FAILURES, Reader, answer, service_of
 from warmstart.service.schemas import Item
 
@@ -23,9 +25,17 @@ _MOST_CHARS = 600
 class Cards(BaseModel):
     """Items to be shown."""
 
+    items: Annotated[list[Item], Field(min_length=1, max_length=200)]
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    items: Annotated[list[Item], Field(min_length=1, max_length=200)]
+
+class Poster(BaseModel):
+    """An item whose picture is wanted."""
+
+    item: Item
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @router.post("/cards")
@@ -36,9 +46,27 @@ async def cards(body: Cards, who: Reader, request: Request) -> Response:
 
     def work() -> list[dict[str, Any]]:
         found = catalogue.recommender.catalogue
-        return [_card(found, found.titles.find(item)) for item in body.items]
+        pictures = service.config.content_root is not None
+        return [_card(found, found.titles.find(item), pictures) for item in body.items]
 
     return answer({"cards": await service.compute(work), "model": serving.version})
+
+
+@router.post("/poster", response_class=Response)
+async def poster(body: Poster, who: Reader, request: Request) -> Response:
+    """Return the picture that an item's row names, a file below `--content-root`."""
+    service = service_of(request)
+    _, catalogue = await service.serving(who.tenant)
+
+    def work() -> tuple[bytes, str] | None:
+        found = catalogue.recommender.catalogue
+        name = posters.named(found, _row(found, found.titles.find(body.item)))
+        return posters.read(service.config.content_root, name)
+
+    picture = await service.io(work)
+    if picture is None:
+        raise Problem(404, "this item has no picture here")
+    return Response(picture[0], media_type=picture[1])
 
 
 @router.get("/bias")
@@ -55,19 +83,27 @@ async def bias(who: Reader, request: Request) -> Response:
     return answer(found[1] | {"model": serving.version})
 
 
-def _card(catalogue: Catalogue, at: int) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    if catalogue.table is not None:
-        row = catalogue.table.slice(at, 1).to_pylist()[0]
+def _card(catalogue: Catalogue, at: int, pictures: bool) -> dict[str, Any]:
+    row = _row(catalogue, at)
+    picture = posters.named(catalogue, row)
+    shown = {name: value for name, value in row.items() if picture is None or value != picture}
     return {
         "item": catalogue.items[at],
         "title": catalogue.titles.title(at),
-        "tags": _tags(catalogue, row),
+        "tags": _tags(catalogue, shown),
         "year": row.get("year"),
-        "description": _description(catalogue, row),
+        "description": _description(catalogue, shown),
         "likes": int(catalogue.likes[at]),
+        "poster": pictures and picture is not None,
         "new": at >= len(catalogue) - catalogue.n_new,
     }
+
+
+def _row(catalogue: Catalogue, at: int) -> dict[str, Any]:
+    if catalogue.table is None:
+        return {}
+    row: dict[str, Any] = catalogue.table.slice(at, 1).to_pylist()[0]
+    return row
 
 
 def _tags(catalogue: Catalogue, row: dict[str, Any]) -> list[str]:

@@ -27,6 +27,11 @@ export async function lines(method, path, body) {
   return (await response.text()).split("\n").filter(Boolean).map((line) => JSON.parse(line));
 }
 
+/** Ask for a picture; returns an address for this page alone. */
+export async function pictureOf(item) {
+  return URL.createObjectURL(await (await send("POST", "/v1/poster", { item })).blob());
+}
+
 /** Return the figures that the service counts, as text. */
 export async function metrics() {
   return (await fetch("/metrics")).text();

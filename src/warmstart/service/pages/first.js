@@ -1,9 +1,8 @@
 // First click: a wall that every answer ranks again, and the question that would help most.
 
 import { call, lines } from "./api.js";
-import { cover } from "./covers.js";
 import { find, icon, make } from "./dom.js";
-import { about, cards, short } from "./items.js";
+import { about, cards, face, short } from "./items.js";
 import { announce, begin, fail } from "./shell.js";
 import { forget, history, pass, say, taste, unvote, vote } from "./taste.js";
 import { number, percent, t, told } from "./text.js";
@@ -65,7 +64,10 @@ async function rank(after = null) {
     find("#wall-state").replaceChildren();
     showAll();
   } catch (error) {
-    if (mine === turn) fail(find("#wall-state"), error, () => rank(after));
+    if (mine !== turn) return;
+    // another model may not know what was liked; then there is only a new start
+    if (error.code === "unknown_item") fail(find("#wall-state"), error, forgetMe, "reset");
+    else fail(find("#wall-state"), error, () => rank(after));
   } finally {
     if (mine === turn) wall.removeAttribute("aria-busy");
   }
@@ -132,7 +134,7 @@ function cardOf(one, at) {
   }, icon(event));
   return make("li", { class: best ? "card best" : "card", "data-item": String(one.item), onkeydown: pressed },
     make("div", { class: "art" },
-      cover(one.title, card.tags),
+      face(card),
       make("span", { class: "place", "aria-hidden": "true" }, number(at + 1)),
       best ? make("span", { class: "flag" }, icon("star"), t("best.question")) : null,
       make("div", { class: "votes" }, button("like"), button("dislike"))),
@@ -169,7 +171,7 @@ function showQuestion() {
     type: "button", class: event === "like" ? "primary" : "", onclick: () => answer(asked, event),
   }, text);
   box.replaceChildren(...[
-    cover(asked.title, card.tags),
+    face(card),
     make("div", { class: "ask" },
       make("p", { class: "badge" }, icon("star"), t("ask.badge")),
       make("h2", { id: "question-head" }, t("ask.head", { title: name })),
@@ -199,6 +201,7 @@ function showTaste() {
     box.replaceChildren(make("p", { class: "note" }, t("taste.none")));
     return;
   }
+  if (taste.words) chips.unshift(make("li", { class: "chip" }, make("span", { class: "name" }, `“${taste.words}”`)));
   box.replaceChildren(
     make("ul", { class: "chips" }, ...chips),
     make("button", { type: "button", class: "quiet", id: "forget", onclick: forgetMe }, t("taste.forget")));
@@ -313,6 +316,7 @@ function takeBack(one) {
 
 async function forgetMe() {
   await forget();
+  state.listed = [];
   find("#say").value = "";
   await rank();
   announce(t("taste.forgotten"));

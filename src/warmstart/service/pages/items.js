@@ -1,6 +1,8 @@
 // What is known of items, fetched once each; and their names, shorter where there is little room.
 
-import { call } from "./api.js";
+import { call, pictureOf } from "./api.js";
+import { cover } from "./covers.js";
+import { make } from "./dom.js";
 import { language } from "./text.js";
 
 const known = new Map();
@@ -13,6 +15,20 @@ export async function cards(ids) {
     for (const card of found.cards) known.set(card.item, card);
   }
   return new Map(ids.map((id) => [id, known.get(id)]));
+}
+
+const pictures = new Map();
+
+/** Return an item's picture if there is one, and a drawn cover until it is here, or where not. */
+export function face(card) {
+  const drawn = cover(card.title, card.tags);
+  if (!card.poster) return drawn;
+  if (!pictures.has(card.item)) pictures.set(card.item, pictureOf(card.item));
+  const box = make("span", { class: "cover framed" }, drawn);
+  pictures.get(card.item)
+    .then((address) => box.replaceChildren(make("img", { src: address, alt: "" })))
+    .catch(() => null); // the drawn one stays
+  return box;
 }
 
 const YEAR = / \((\d{4})\)$/;

@@ -2,9 +2,8 @@
 
 import { call, metrics } from "./api.js";
 import { curve, meter } from "./charts.js";
-import { cover } from "./covers.js";
 import { find, make } from "./dom.js";
-import { cards, short } from "./items.js";
+import { cards, face, short } from "./items.js";
 import { routes } from "./latency.js";
 import { announce, begin, fail } from "./shell.js";
 import { language, number, percent, t } from "./text.js";
@@ -47,7 +46,7 @@ const loadItems = async () => {
   state.page = { total: page.total, cards: ids.length ? [...(await cards(ids)).values()] : [] };
 };
 const loadEvents = async () => {
-  const { events } = await call("GET", "/v1/events?k=8");
+  const { events } = await call("GET", "/v1/events?k=12");
   const titles = new Map();
   for (const { item } of events) {
     // an event may name an item that this model does not know
@@ -209,7 +208,7 @@ function showItems() {
   const { total, cards: rows } = state.page;
   const heads = [t("items.title"), t("items.tags"), t("items.likes")];
   const cells = rows.map((card) => [
-    make("span", { class: "withcover" }, cover(card.title, card.tags),
+    make("span", { class: "withcover" }, face(card),
       make("span", { class: "clamp" }, card.title, card.new ? make("span", { class: "move fresh" }, t("items.new")) : "")),
     card.tags.join(language() === "zh" ? "、" : ", "), number(card.likes)]);
   find("#items").replaceChildren(rows.length ? table(heads, cells, [2]) : make("p", { class: "empty" }, t("items.none")));
@@ -293,7 +292,10 @@ async function addItem(event) {
 
 /** Ask for the list of a visitor who likes what is most like the new item. */
 async function firstList(row) {
-  const near = (await call("POST", "/v1/similar", { item: row.item, k: NEIGHBOURS })).items;
+  const like = (await call("POST", "/v1/similar", { item: row.item, k: 50 })).items;
+  const known = await cards(like.map((one) => one.item));
+  const old = like.filter((one) => !known.get(one.item).new); // a visitor has met no new ones
+  const near = (old.length ? old : like).slice(0, NEIGHBOURS);
   const likes = near.map((one) => ({ item: one.item, event: "like" }));
   const { items } = await call("POST", "/v1/recommend", { history: likes, k: SEARCHED });
   const at = items.findIndex((one) => String(one.item) === String(row.item));
@@ -315,7 +317,7 @@ async function showOutcome({ near, items, at, title }, seconds) {
     make("p", { class: "success" }, t("add.done", { seconds: number(seconds, 2) })),
     make("p", { class: "note" }, t("add.rank", { rank: number(at + 1), of: number(items.length), likes })),
     make("ol", {}, ...shown.map((one, i) => make("li", { class: from + i === at ? "mine" : null },
-      make("span", { class: "rank" }, number(from + i + 1)), cover(one.title, known.get(one.item).tags),
+      make("span", { class: "rank" }, number(from + i + 1)), face(known.get(one.item)),
       make("span", { class: "clamp" }, one.title),
       from + i === at ? make("span", { class: "move fresh" }, t("add.new")) : ""))));
 }

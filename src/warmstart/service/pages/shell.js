@@ -36,9 +36,9 @@ export function begin(render) {
 }
 
 /** Show what went wrong, with a way to try again. */
-export function fail(where, error, again) {
+export function fail(where, error, again, key = "retry") {
   const children = [make("p", {}, error.message || t("error.other"))];
-  if (again) children.push(make("button", { type: "button", onclick: again }, t("retry")));
+  if (again) children.push(make("button", { type: "button", onclick: again }, t(key)));
   where.replaceChildren(make("div", { class: "trouble", role: "alert" }, ...children));
 }
 

@@ -2,12 +2,12 @@
 
 const LANGUAGE = "warmstart-language";
 
-const TEXT = {
+export const TEXT = {
   en: {
     "nav.label": "Pages", "nav.first": "First click", "nav.why": "Why", "nav.operator": "Operator",
     "skip": "Skip to the list", "language": "中文", "language.label": "切换到中文",
     "footer": "Every answer on these pages comes from the model that is being served now.",
-    "loading": "Loading…", "retry": "Try again", "close": "Close", "reset": "Start over",
+    "loading": "Loading…", "retry": "Try again", "reset": "Start over",
 
     "first.title": "First click",
     "first.head": "One click, and it knows you better.",
@@ -49,15 +49,15 @@ const TEXT = {
     "why.likes.note": "How far each answer lifts this item (right) or lowers it (left), against the strongest of this list.",
     "why.likes.zero": "None of your answers moved this item noticeably.",
     "why.attributes": "Attributes", "why.attributes.none": "Nothing is known of what this item is about.",
-    "why.attribute.shared": "{n} of your {of} likes", "why.attribute.own": "none of your likes",
+    "why.attribute.shared": "in {n} of {of} likes", "why.attribute.own": "in none of your likes",
     "why.words": "Your words", "why.words.none": "You have not said anything in words.",
     "why.words.listed": "“{words}” put it on your list: {reason}", "why.words.unlisted": "It is not among the answers to “{words}”.",
     "why.sure": "How sure", "why.sure.none": "This model does not say how sure it is.",
     "why.sure.note": "The dot is the score; the bar is one standard deviation to either side, on the scale of your whole list. Long bars mean: ask me more.",
-    "why.sure.value": "score {score}, give or take {doubt}", "why.score": "score {score}",
-    "why.description": "About it", "why.people": "liked by {n} people",
+    "why.sure.value": "score {score}, give or take {doubt}",
+    "why.people": "liked by {n} people",
     "why.place": "no. {n} on your list", "why.toward": "for", "why.against": "against",
-    "why.unlisted": "not on your list", "why.bar": "{title}: {weight}, {said}",
+    "why.unlisted": "not on your list",
 
     "operator.title": "Operator",
     "operator.head": "What is running",
@@ -94,7 +94,7 @@ const TEXT = {
     "nav.label": "页面", "nav.first": "第一次点击", "nav.why": "为什么", "nav.operator": "运营",
     "skip": "跳到列表", "language": "English", "language.label": "Switch to English",
     "footer": "这些页面上的每个结果都来自当前正在服务的模型。",
-    "loading": "加载中…", "retry": "重试", "close": "关闭", "reset": "重新开始",
+    "loading": "加载中…", "retry": "重试", "reset": "重新开始",
 
     "first.title": "第一次点击",
     "first.head": "点一下，就更懂你。",
@@ -141,15 +141,15 @@ const TEXT = {
     "why.words.listed": "“{words}”让它进入你的列表：{reason}", "why.words.unlisted": "它不在“{words}”的结果之中。",
     "why.sure": "把握", "why.sure.none": "这个模型不说明自己有多大把握。",
     "why.sure.note": "圆点是得分，横条是左右各一个标准差，以你的整个列表为刻度。横条越长，越需要多问你。",
-    "why.sure.value": "得分 {score}，上下 {doubt}", "why.score": "得分 {score}",
-    "why.description": "简介", "why.people": "{n} 人喜欢",
+    "why.sure.value": "得分 {score}，上下 {doubt}",
+    "why.people": "{n} 人喜欢",
     "why.place": "列表第 {n} 位", "why.toward": "支持", "why.against": "反对",
-    "why.unlisted": "不在你的列表里", "why.bar": "{title}：{weight}，{said}",
+    "why.unlisted": "不在你的列表里",
 
     "operator.title": "运营",
     "operator.head": "运行状况",
     "kpi.items": "内容", "kpi.new": "训练后新增", "kpi.users": "训练用户",
-    "kpi.p50": "中位响应", "kpi.p99": "百分之九十九在", "kpi.requests": "已答列表", "kpi.none": "–",
+    "kpi.p50": "中位响应", "kpi.p99": "99% 不超过", "kpi.requests": "已答列表", "kpi.none": "–",
     "curve.head": "回答数与质量", "curve.note": "训练中留出用户的 nDCG@10，由保存的模型报告。",
     "curve.model": "本模型", "curve.popularity": "热门", "curve.shots": "已知的用户回答数", "curve.none": "这个模型没有报告质量；训练默认方法即可看到曲线。",
     "curve.table": "以表格查看", "curve.users": "用户",
@@ -210,30 +210,54 @@ export function switchLanguage() {
   localStorage.setItem(LANGUAGE, current);
 }
 
-const list = (names, and) => names.split(" and ").map((name) => `《${name}》`).join(and);
+// The service tells why in the language of the request, part by part; these are all its parts.
 
-// The service tells reasons in English; these are all that it has.
-const LINES = [
-  [/^because you (like|liked) (.+) and disliked (.+)$/, (m) => `因为你喜欢${list(m[2], "和")}，不喜欢${list(m[3], "和")}`],
-  [/^because you (like|liked) (.+)$/, (m) => `因为你喜欢${list(m[2], "和")}`],
-  [/^because you disliked (.+)$/, (m) => `因为你不喜欢${list(m[1], "和")}`],
-  [/^fits what you told about yourself; (.+)$/, (m) => `符合你的个人情况；${told(m[1])}`],
-  [/^liked by ([\d,]+) of ([\d,]+) users$/, (m) => `${m[2]} 位用户中有 ${m[1]} 位喜欢`],
-  [/^new in the catalogue, liked by its first users? \(([\d,]+)\)$/, (m) => `目录新增，最早的 ${m[1]} 位用户喜欢`],
-  [/^new in the catalogue, known by its description only$/, () => "目录新增，仅凭简介了解"],
-  [/^about (\d+) % of people with your answers know it(.*)$/, (m) => `与你回答相同的人约 ${m[1]}% 了解它${told(m[2])}`],
-  [/^(\d+) % of people know it(.*)$/, (m) => `${m[1]}% 的人了解它${told(m[2])}`],
-  [/^; an answer tells more about taste than one on (\d+) % of the items$/, (m) => `；它的回答比 ${m[1]}% 的内容更能说明口味`],
-];
+const titles = (names) => names.split(" and ").map((name) => `《${name}》`).join("和");
+const names = (said) => said.replace(/》和《/g, " and ").replace(/[《》]/g, "");
+const quoted = (words) => words.replace(/”, “/g, "”、“");
 
-/** Return a line of the service in the language of the page. */
+const PARTS = {
+  zh: [
+    [/^because you liked? (.+) and disliked (.+)$/, (m) => `因为你喜欢${titles(m[1])}，不喜欢${titles(m[2])}`],
+    [/^because you liked? (.+)$/, (m) => `因为你喜欢${titles(m[1])}`],
+    [/^because you (?:disliked|do not like) (.+)$/, (m) => `因为你不喜欢${titles(m[1])}`],
+    [/^(.+), as you asked$/, (m) => `符合你的要求：${m[1]}`],
+    [/^its description says (.+)$/, (m) => `介绍里提到${quoted(m[1])}`],
+    [/^close to (“.+”)$/, (m) => `与${m[1]}相近`],
+    [/^fits what you told about yourself$/, () => "符合你介绍的自己"],
+    [/^liked by ([\d,]+) of ([\d,]+) users$/, (m) => `${m[2]} 位用户中有 ${m[1]} 位喜欢`],
+    [/^new in the catalogue, liked by its first users? \(([\d,]+)\)$/, (m) => `新上架，最早的 ${m[1]} 位用户喜欢`],
+    [/^new in the catalogue, known by its description only$/, () => "新上架，仅凭简介了解"],
+    [/^new in the catalogue$/, () => "新上架"],
+    [/^about (\d+) % of people with your answers know it$/, (m) => `与你回答相同的人约 ${m[1]}% 了解它`],
+    [/^(\d+) % of people know it$/, (m) => `${m[1]}% 的人了解它`],
+    [/^an answer tells more about taste than one on (\d+) % of the items$/, (m) => `它的回答比 ${m[1]}% 的内容更能说明口味`],
+  ],
+  en: [
+    [/^因为你喜欢(《.+》)$/, (m) => `because you like ${names(m[1])}`],
+    [/^因为你不喜欢(《.+》)$/, (m) => `because you do not like ${names(m[1])}`],
+    [/^符合你的要求：(.+)$/, (m) => `${m[1].replace(/、/g, ", ")}, as you asked`],
+    [/^介绍里提到(.+)$/, (m) => `its description says ${m[1].replace(/、/g, ", ")}`],
+    [/^与(“.+”)相近$/, (m) => `close to ${m[1]}`],
+    [/^符合你介绍的自己$/, () => "fits what you told about yourself"],
+    [/^新上架$/, () => "new in the catalogue"],
+    [/^([\d,]+) 位用户中有 ([\d,]+) 位喜欢$/, (m) => `liked by ${m[2]} of ${m[1]} users`],
+  ],
+};
+const JOINS = { en: ["；", "; "], zh: ["; ", "；"] };
+
+/** Return a line of the service in the language of the page; one that is not known as it is. */
 export function told(line) {
-  if (current === "en" || !line) return line ?? "";
-  for (const [pattern, say] of LINES) {
-    const match = pattern.exec(line);
-    if (match) return say(match);
-  }
-  return line;
+  if (!line) return "";
+  const [from, to] = JOINS[current];
+  const parts = line.split(from).map((part) => {
+    for (const [pattern, say] of PARTS[current]) {
+      const match = pattern.exec(part);
+      if (match) return say(match);
+    }
+    return null;
+  });
+  return parts.includes(null) ? line : parts.join(to);
 }
 
 export function number(value, digits = 0) {

@@ -2,14 +2,14 @@
 
 import { call, lines } from "./api.js";
 import { diverging, interval } from "./charts.js";
-import { cover } from "./covers.js";
 import { find, icon, make } from "./dom.js";
-import { about, cards, short } from "./items.js";
+import { about, cards, face, short } from "./items.js";
 import { announce, begin, fail } from "./shell.js";
-import { history, taste } from "./taste.js";
+import { forget, history, taste } from "./taste.js";
 import { number, t, told } from "./text.js";
 
 const LISTED = 12;
+const KNOWN = 100; // places that are told of an item further down
 const NOTICEABLE = 0.01; // of the weightiest answer of the list
 
 const state = { listed: [], reasons: new Map(), cards: new Map(), asked: new Map(), item: wanted() };
@@ -26,20 +26,14 @@ async function load() {
   const stage = find("#case");
   if (!state.listed.length) stage.replaceChildren(make("p", { class: "empty" }, t("loading")));
   try {
-    const list = call("POST", "/v1/recommend", { history: history(), k: LISTED });
-    const asked = taste.words
-      ? lines("POST", "/v1/ask", { query: taste.words, history: history(), k: 100 })
-      : Promise.resolve([]);
-    const [{ items }, heard] = await Promise.all([list, asked]);
+    const items = await (taste.words ? heard() : listed());
     state.listed = items;
-    const reasons = heard.filter((line) => line.type === "reason");
-    state.asked = new Map(reasons.map((line) => [line.item, line.reason]));
     state.item ??= items[0]?.item ?? null;
     if (state.item === null) {
       stage.replaceChildren(make("p", { class: "empty" }, t("wall.empty")));
       return;
     }
-    const ids = [...new Set([...items.map((one) => one.item), state.item])];
+    const ids = [...new Set([...items.slice(0, LISTED).map((one) => one.item), state.item])];
     const [found, known] = await Promise.all([
       call("POST", "/v1/explain", { history: history(), items: ids }),
       cards([...ids, ...taste.votes.map((one) => one.item)]),
@@ -48,8 +42,20 @@ async function load() {
     state.cards = known;
     show();
   } catch (error) {
-    fail(stage, error, load);
+    if (error.code === "unknown_item") fail(stage, error, () => forget().then(() => location.assign("/")), "reset");
+    else fail(stage, error, load);
   }
+}
+
+async function listed() {
+  return (await call("POST", "/v1/recommend", { history: history(), k: KNOWN })).items;
+}
+
+async function heard() {
+  const told = await lines("POST", "/v1/ask", { query: taste.words, history: history(), k: KNOWN });
+  const reasons = told.filter((line) => line.type === "reason");
+  state.asked = new Map(reasons.map((line) => [line.item, line.reason]));
+  return told.filter((line) => line.type === "item");
 }
 
 function show() {
@@ -59,7 +65,7 @@ function show() {
 }
 
 function showPicks() {
-  const picks = state.listed.map((one, at) => {
+  const picks = state.listed.slice(0, LISTED).map((one, at) => {
     const card = state.cards.get(one.item);
     const here = one.item === state.item;
     const link = make("a", {
@@ -67,7 +73,7 @@ function showPicks() {
       "aria-current": here ? "true" : null,
       onclick: (event) => choose(event, one.item),
     },
-    make("span", { class: "rank" }, number(at + 1)), cover(one.title, card.tags),
+    make("span", { class: "rank" }, number(at + 1)), face(card),
     make("span", { class: "title" }, short(one.title)));
     return make("li", {}, link);
   });
@@ -80,7 +86,7 @@ function choose(event, item) {
   state.item = item;
   window.history.replaceState(null, "", event.currentTarget.getAttribute("href"));
   show();
-  find('#picks [aria-current="true"]').focus({ preventScroll: true });
+  find('#picks [aria-current="true"]')?.focus({ preventScroll: true });
   announce(find("#case h2").textContent);
 }
 
@@ -90,7 +96,7 @@ function showCase() {
   const at = state.listed.findIndex((listed) => listed.item === state.item);
   const place = at < 0 ? t("why.unlisted") : t("why.place", { n: number(at + 1) });
   find("#case").replaceChildren(
-    make("div", { class: "face" }, cover(one.title, card.tags),
+    make("div", { class: "face" }, face(card),
       make("div", {},
         make("p", { class: "badge" }, place),
         make("h2", {}, short(one.title)),
