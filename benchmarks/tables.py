@@ -20,9 +20,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.asking import list_tables
+from benchmarks.asking import tables as asking
+from benchmarks.asking.tuning_table import tuning_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
+from benchmarks.onboarding import tables as onboarding
 from benchmarks.onboarding.ope_table import ope_table
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
@@ -214,6 +218,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "onboarding-ml-100k": lambda: onboarding.compare_tables("ml-100k", _line),
+    "onboarding-ml-1m": lambda: onboarding.compare_tables("ml-1m", _line),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
     "content-speed": lambda: content.speed_tables(_line),
     "content-users": lambda: content.shots_table("users", "rows", _line, short),
@@ -222,9 +228,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "reviews": lambda: content.shots_table("reviews", "rows", _line, short),
     "warm-up": lambda: content.warm_up_table(_line, short),
     "text-to-list": lambda: text_to_list_table(_line, short),
+    "asking-quality": lambda: list_tables.quality_tables(_line),
+    "asking-latency": lambda: list_tables.latency_table(_line),
+    "parsing": lambda: asking.parsing_table(_line, short),
+    "extraction": lambda: asking.extraction_table(_line, short),
     "objective": lambda: learners.objective_table(_line, short),
     "objective-search": lambda: learners.objective_search_table(_line, short),
     "ope": lambda: ope_table(_line),
+    "tuning": lambda: tuning_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

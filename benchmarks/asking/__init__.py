@@ -1,1 +1,1 @@
-"""What is understood of people's own words: requests and reviews, with and without a model."""
+"""Asking in one's own words, and what language models add to that and to ranking, measured."""

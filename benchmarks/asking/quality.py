@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import scipy.sparse as sp
 from pydantic import Field
 
@@ -77,8 +78,8 @@ class Quality(Config):
     english: int = Field(300, ge=1)
     chinese: int = Field(150, ge=1)
     validation: int = Field(100, ge=1)
-    taste: tuple[float, ...] = (1.0, 2.0, 4.0)
-    lexical: tuple[float, ...] = (0.0, 2.0, 4.0)
+    taste: tuple[float, ...] = (0.5, 1.0, 2.0)
+    lexical: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0)
     least_likes: int = 10
     seed: int = Field(0, ge=0)
     model: DefaultConfig = DefaultConfig()
@@ -187,10 +188,10 @@ def parsed(retriever: Retriever, queries: Sequence[Query], facts: Films) -> dict
 def chosen(
     retriever: Retriever,
     tasks: Tasks,
-    table: Any,
-    config: Quality,  # noqa: ANN401
+    table: pa.Table,
+    config: Quality,
 ) -> tuple[Fusion, list[dict[str, Any]]]:
-    """Return the fusion that ranks best the requests of validation users, and all that was tried."""
+    """Return the fusion that ranks validation users' requests best, and all that was tried."""
     queries = [
         q for lang in LANGUAGES for q in build(tasks, table, lang, config.validation, config.seed)
     ]

@@ -197,7 +197,7 @@ def _query(
             filled["decade"] = str(first)
             conditions += [Condition(column="year", operator=">=", value=first),
                            Condition(column="year", operator="<=", value=first + 9)]  # fmt: skip
-            fits = lambda i: genre in films.genres[i] and (films.years[i] or 0) // 10 * 10 == first  # noqa: E731, E501
+            fits = lambda i: genre in films.genres[i] and (films.years[i] or 0) // 10 * 10 == first  # noqa: E731
         elif kind == "negation":
             others = sorted({g for i in likes for g in films.genres[int(i)] if g and
                              _said(g, language)} - set(films.genres[target]))  # fmt: skip

@@ -11,8 +11,11 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -49,6 +52,7 @@ class OnboardingBenchmark(Config):
         questions: of one interview.
         tested: after how many questions policies are tested against each other.
         method: settings of the default method.
+        workers: splits at once.
     """
 
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
@@ -56,33 +60,19 @@ class OnboardingBenchmark(Config):
     questions: int = Field(10, ge=1)
     tested: tuple[int, ...] = (1, 3, 5, 10)
     method: dict[str, Any] = Field(default_factory=dict)
+    workers: int = Field(1, ge=1)
 
 
 def run(dataset: str, config: OnboardingBenchmark, now: datetime) -> dict[str, Any]:
     """Train on each split and let every policy ask its held-out users."""
     begun, code, data = perf_counter(), records.commit(), load_dataset(dataset)
-    users, games, seconds = [], list[list[Played]](), list[float]()
-    for seed in config.seeds:
-        train, people, who = held_out(data, config, seed)
-        method = Default(DefaultConfig.parse(config.method))
-        start = perf_counter()
-        method.fit(train, seed=seed)
-        seconds.append(round(perf_counter() - start, 1))
-        assert method.onboarding is not None
-        played = simulate(
-            method.onboarding,
-            people,
-            score=method.score,
-            evidence=data.schema.evidence.values,
-            questions=config.questions,
-            seed=seed,
-        )
-        users.append(who)
-        games.append(played)
-        told = {g.policy: [round(float(np.nanmean(g.values[m][:, n])), 4)
-                           for m, n in (("rmse", 5), ("rmse", -1), ("ndcg@10", 5))]
-                for g in played if g.world == "open"}  # fmt: skip
-        print(dataset, seed, f"{seconds[-1]} s", told, flush=True)
+    split = partial(_split, dataset, config)
+    if config.workers == 1:
+        splits = [split(seed) for seed in config.seeds]
+    else:
+        with ProcessPoolExecutor(config.workers, mp_context=get_context("spawn")) as pool:
+            splits = list(pool.map(split, config.seeds))
+    users, games, seconds = (list(part) for part in zip(*splits, strict=True))
     whole = joined(games)
     clusters = np.concatenate(users)
     rows = rows_of(whole, users=clusters)
@@ -107,6 +97,32 @@ def run(dataset: str, config: OnboardingBenchmark, now: datetime) -> dict[str, A
         "versions": versions(),
         "wall_seconds": round(perf_counter() - begun, 1),
     }
+
+
+def _split(
+    dataset: str, config: OnboardingBenchmark, seed: int
+) -> tuple[np.ndarray, list[Played], float]:
+    """Return the held-out users of one split, what they were asked, and seconds of training."""
+    data = load_dataset(dataset)
+    train, people, who = held_out(data, config, seed)
+    method = Default(DefaultConfig.parse(config.method))
+    start = perf_counter()
+    method.fit(train, seed=seed)
+    seconds = round(perf_counter() - start, 1)
+    assert method.onboarding is not None
+    played = simulate(
+        method.onboarding,
+        people,
+        score=method.score,
+        evidence=data.schema.evidence.values,
+        questions=config.questions,
+        seed=seed,
+    )
+    told = {g.policy: [round(float(np.nanmean(g.values[m][:, n])), 4)
+                       for m, n in (("rmse", 5), ("rmse", -1), ("ndcg@10", 5))]
+            for g in played if g.world == "open"}  # fmt: skip
+    print(dataset, seed, f"{seconds} s", told, flush=True)
+    return who, played, seconds
 
 
 def held_out(
@@ -217,7 +233,7 @@ _LIGHT = {
 """What ranks is trained in less time than by default; it is the same whoever asks."""
 
 SETTINGS: Mapping[str, dict[str, Any]] = {
-    "ml-100k": {"method": _LIGHT | {"training": {"epochs": 20}}},
+    "ml-100k": {"method": _LIGHT | {"training": {"epochs": 20}}, "workers": 3},
     "ml-1m": {"method": _LIGHT | {"training": {"epochs": 6}}, "test_fraction": 0.1},
 }
 

@@ -75,7 +75,7 @@ def _opened(
 
     parts = Parts(
         encoder=QueryEncoder(
-            events=weights(n_items, MEMBERS * hidden),
+            events=weights(n_items, 1, MEMBERS * hidden),
             user_features=weights(0, MEMBERS * hidden),
             count_in=weights(MEMBERS, 2, 16),
             count_in_bias=weights(MEMBERS, 16),

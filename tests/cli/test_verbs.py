@@ -8,7 +8,7 @@ import pytest
 
 from warmstart.evaluation import Report
 
-VERBS = ("demo", "data", "train", "items", "recommend", "compare")
+VERBS = ("demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "llm")
 
 
 def test_help_names_every_verb_and_fits_the_terminal(run):

@@ -66,6 +66,11 @@ def test_the_articles_exercises_run_and_give_what_the_page_says(capsys):
     ann, bo, cy = names["scores"]
     assert ann[0] - ann[1] > 1 < bo[1] - bo[0]
     assert abs(cy[0] - cy[1]) < 1
+    titles = set(names["films"]["title"])
+    assert names["recommendations"]
+    assert set(names["recommendations"]) <= titles
+    assert "title='Blade Runner (1982)'" in lines[-1]
+    assert "Alien" not in lines[-1]
 
 
 def test_the_articles_own_code_stops_where_the_page_says():
@@ -120,6 +125,19 @@ def test_the_page_on_exploring_runs(capsys):
     assert names["ours"].n == names["theirs"].n == 4_000
     assert names["theirs"].effective < 400
     assert "insufficient data: about" in lines[-1]
+
+
+def test_the_page_on_asking_runs(capsys):
+    page = ROOT / "docs" / "ask.md"
+    names = run(page, page.read_text("utf8"))
+    said = capsys.readouterr().out
+    promised = next(blocks(page.read_text("utf8"), "text"))[1].replace("...", "").strip()
+    assert said.startswith(promised)
+    assert "Alien (1979)" not in promised
+    assert "leave no item: year <= 1949" in said
+    assert names["wrong"].items == ()
+    assert {c.value for c in names["calm"].parsed.filters} >= {"Sci-Fi", "Horror"}
+    assert len(names["titles"]) == 5
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from warmstart.core.errors import ConfigError
-from warmstart.evaluation import bootstrap_interval, holm, paired_permutation
+from warmstart.evaluation import bootstrap_interval, holm, paired_permutation, worth_it
 
 
 def test_the_interval_covers_the_true_mean_as_often_as_it_says():
@@ -78,3 +78,22 @@ def test_refuses_unpaired_values_and_odd_levels():
         paired_permutation(np.ones(3), np.ones(2))
     with pytest.raises(ConfigError, match="95"):
         bootstrap_interval(np.ones(3), level=95)
+
+
+def test_a_change_is_worth_it_as_rarely_by_chance_as_the_level_says():
+    rng = np.random.default_rng(5)
+    base, noise = rng.random((400, 60)), rng.normal(0, 0.1, (400, 60))
+    by_chance = np.mean([worth_it(b, b + e) for b, e in zip(base, noise, strict=True)])
+    assert by_chance <= 0.05  # 2.5 % on the upper side; the standard error of the share is .008
+    truly = np.mean([worth_it(b, b + e + 0.06) for b, e in zip(base, noise, strict=True)])
+    assert truly > 0.95  # the gain is 4.6 standard errors
+    with pytest.raises(ConfigError, match="same tasks"):
+        worth_it(base[0], base[0][1:])
+
+
+def test_copies_of_a_user_do_not_make_a_change_worth_it():
+    base = np.zeros(5)
+    gain = np.array([0.2, -0.1, 0.15, -0.1, 0.2])
+    many = np.repeat(np.arange(5), 100)
+    assert worth_it(base[many], gain[many])
+    assert not worth_it(base[many], gain[many], clusters=many)

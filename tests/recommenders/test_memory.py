@@ -50,6 +50,18 @@ def test_truncation_keeps_the_largest_of_each_row():
         np.testing.assert_array_equal(row[at], whole[at])
 
 
+@pytest.mark.parametrize("density", [1.0, 0.02, 0.0])
+def test_truncation_of_long_rows_is_what_sorting_them_gives(density):
+    rng = np.random.default_rng(3)
+    dense = rng.standard_normal((5, 1_003)).astype(np.float32) * (rng.random((5, 1_003)) < density)
+    dense[0, 700:] *= 10  # the large ones side by side, and in the rest of the groups
+    dense[1] = np.round(dense[1])  # of equals all are kept
+    kept = truncate(dense, 30).toarray()
+    for row, whole in zip(kept, dense, strict=True):
+        edge = np.sort(np.abs(whole))[-30]
+        np.testing.assert_array_equal(row, np.where(np.abs(whole) >= edge, whole, 0))
+
+
 @pytest.mark.parametrize("dense", [True, False])
 def test_sums_of_rows_are_a_matrix_product(dense):
     rng = np.random.default_rng(2)

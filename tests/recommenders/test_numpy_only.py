@@ -19,6 +19,7 @@ found = [[r.item, r.rank, round(r.score, 4), r.reason] for r in model.recommend(
 lists = model.recommend_batch({{"user": ["a", "b"], "item": [3, 5]}}, k=4)
 model.add_items({{"item": [901], "genres": ["Drama"]}})
 similar = [r.item for r in model.similar_items(7, k=3)]
+assert model.next_question([7], policy="reinforce").item not in (7, 901)
 heavy = [m for m in ("torch", "implicit", "jaxtyping", "matplotlib") if m in sys.modules]
 print(json.dumps([found, [list(x) for x in lists], similar, heavy]))
 """

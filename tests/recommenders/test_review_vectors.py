@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from warmstart.core.errors import ConfigError
+from warmstart.core.errors import ConfigError, DataError
 from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
 from warmstart.data.reviews import read_reviews
 from warmstart.encoders import VectorCache
 from warmstart.encoders.text import SentenceEncoder
+from warmstart.llm.extract import Preference, preference_rows
 from warmstart.recommenders.review_vectors import encode_reviews, review_vectors
 
 
@@ -126,3 +127,22 @@ def test_a_flood_of_one_author_does_not_carry_an_item_away(cache):
     sound, pasta = encoded("a warm sound", "Cook pasta for five minutes.")
     assert loud @ sound > 0.85 * (calm @ sound)
     assert loud @ sound > loud @ pasta
+
+
+def test_extracted_preferences_take_the_place_of_an_encoder():
+    data = Dataset.from_tables({"user": ["ann", "bo", "cy", "ann"], "item": ["x", "x", "x", "y"]})
+    rows = {"user": ["ann", "bo", "cy", "ann", "di"], "item": ["x", "x", "x", "y", "x"]}
+    good, bad = (Preference("aspect", "sound", side, "sound") for side in (1, -1))
+    dear = Preference("aspect", "price", -1, "dear")
+    vectors = preference_rows([[good], [good, dear], [good], [], [bad]], ["sound", "price"])
+    reviews = read_reviews(rows | {"text": TEXTS})
+    found = encode_reviews(data, reviews, vectors=vectors, modality="preferences")
+    block = found.data.content["preferences"]
+    assert block.known.tolist() == [True, False]
+    np.testing.assert_allclose(block.values[0], [1, 0], atol=1e-6)  # di is not of the rows
+    assert found.users_known.tolist() == [True, True, True]
+    np.testing.assert_allclose(found.users[data.users.index("bo")], [1, -1], atol=1e-6)
+    assert (found.used, found.left_out) == (3, 1)
+    assert found.faults == ((3, "nothing was read out of it"),)
+    with pytest.raises(DataError, match="5 reviews"):
+        encode_reviews(data, reviews, vectors=vectors[:3])

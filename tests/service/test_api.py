@@ -42,17 +42,19 @@ def test_a_list_is_what_the_library_gives(running, model):
 
 def test_everything_that_the_library_takes_is_taken(running, model):
     rated = {"history": [{"item": 5, "rating": 5}, {"item": 7, "rating": 1}], "dislikes": [8]}
+    who, said = {"age": 20, "occupation": "student"}, "genres has Comedy and year >= 1980"
+    quota = {"filter": "genres has Drama", "most": 1}
+    rules = {"pin": [{"item": 20, "place": 2}], "quota": [quota]}
     cases = [
-        ({"features": {"age": 20, "occupation": "student"}}, {"user": {"age": 20, "occupation": "student"}}),
+        ({"features": who}, {"user": who}),
         ({"text": "funny wedding, no horror"}, {"text": "funny wedding, no horror"}),
-        ({"filters": "genres has Comedy and year >= 1980"}, {"filter": "genres has Comedy and year >= 1980"}),
+        ({"filters": said}, {"filter": said}),
         ({"filters": {"genres": ["Comedy", "Drama"], "year": {"min": 1980, "max": 2000}}},
          {"filter": {"genres": ["Comedy", "Drama"], "year": (1980, 2000)}}),
         ({"exclude": [1, 2, 3]}, {"exclude": [1, 2, 3]}),
         ({"boost": [{"filter": "genres has Western", "by": 2}], "diversity": 0.3},
          {"rules": {"boost": [{"filter": "genres has Western", "by": 2}], "diversity": 0.3}}),
-        ({"pin": [{"item": 20, "place": 2}], "quota": [{"filter": "genres has Drama", "most": 1}]},
-         {"rules": {"pin": [{"item": 20, "place": 2}], "quota": [{"filter": "genres has Drama", "most": 1}]}}),
+        (rules, {"rules": rules}),
     ]  # fmt: skip
     entries = [{"item": 5, "rating": 5}, {"item": 7, "rating": 1}]
     for asked, told in cases:

@@ -21,7 +21,7 @@ READ = [
 WRITE = [("POST", "/v1/events", {"events": []}), ("DELETE", "/v1/users/nobody-here", None)]
 ADMIN = [
     ("PATCH", "/v1/items", {"items": [{"item": 5, "year": 1988}]}),
-    ("GET", "/v1/models", None), ("GET", "/v1/events", None),
+    ("GET", "/v1/models", None), ("GET", "/v1/events", None), ("GET", "/v1/stats", None),
 ]  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def test_a_key_that_asks_too_often_waits(fresh):
     assert running.ask("GET", "/v1/model", key=calm)[0] == 200
 
 
-def test_a_crowd_is_told_to_come_again_and_memory_stays_flat(fresh):
+def test_a_crowd_is_told_to_come_again(fresh):
     running = fresh(most_at_once=2, threads=1)
     answers, lock = [], threading.Lock()
 

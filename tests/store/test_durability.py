@@ -27,6 +27,22 @@ for i in range(20):
 store.close()
 """
 
+FORKED = """
+import os, sys
+from warmstart.core.errors import StoreError
+from warmstart.store import Event, open_store
+store = open_store(sys.argv[1])
+if os.fork() == 0:
+    try:
+        store.append("t", [Event(1, "ada", 1, "like", None, 0.0)])
+    except StoreError as error:
+        os.write(1, str(error).encode())
+    os._exit(0)
+os.wait()
+store.append("t", [Event(2, "ada", 1, "like", None, 0.0)])
+store.close()
+"""
+
 OVERLAPPING = """
 import os, sys
 from warmstart.store import Event, open_store
@@ -80,7 +96,7 @@ def test_a_killed_store_of_a_million_events_is_ready_in_five_seconds(tmp_path):
         some = range(begin, begin + 10_000)
         store.append("t", [Event(i, i % 9_973, i % 3_706, "like", 1.0, float(i)) for i in some])
     store.close()
-    check(killed(f"sqlite:///{path}", 5, seed=4))
+    check(killed(f"sqlite:///{path}", 20, seed=4))
 
 
 def test_an_fsync_comes_before_every_acknowledgement(tmp_path):
@@ -107,6 +123,14 @@ def test_an_fsync_comes_before_every_acknowledgement(tmp_path):
             synced = written = False
             acknowledged += 1
     assert acknowledged == 20
+
+
+def test_a_store_does_not_wait_for_a_thread_that_a_fork_left_behind(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, str(tmp_path / "events.sqlite")],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    assert "forked; open it here" in done.stdout
 
 
 def test_processes_that_write_at_once_lose_and_double_nothing(url):

@@ -22,7 +22,7 @@ from warmstart.store import ApiKey, Event, open_store
 
 TENANTS = ("one", "other")
 IDS = st.one_of(
-    st.integers(-2, 3), st.sampled_from(["1", "", "异形", "\x00", "\ud800"]), st.text(max_size=3)
+    st.integers(0, 2), st.sampled_from(["1", "异形"]), st.sampled_from(["", "\x00", "\ud800"])
 )
 NUMBERS = st.floats(-1e9, 1e9)
 EVENTS = st.builds(

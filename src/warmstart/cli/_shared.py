@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -60,6 +61,26 @@ def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
         return
     check_folder(path)
     path.write_text(content + "\n", "utf8")
+
+
+def read_settings(path: Path | None) -> dict[str, Any]:
+    """Return the settings of a file, JSON or TOML; none without a file.
+
+    Raises:
+        ConfigError: it cannot be read, or holds something else.
+    """
+    if path is None:
+        return {}
+    try:
+        text = path.read_text("utf8")
+        found = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise ConfigError(f"the settings {path} are not valid: {error}") from None
+    if not isinstance(found, dict):
+        raise ConfigError(f"the settings {path} must be one table of names and values")
+    return found
 
 
 def named_files(pairs: list[str] | None, option: str) -> dict[str, Path]:

@@ -14,6 +14,8 @@ from warmstart.recommenders.asking.models import language_model
 from warmstart.service.settings import ServiceConfig
 from warmstart.store import open_store
 
+_SWITCH_SECONDS = 0.0005
+
 
 def serve(
     model: Annotated[Path, typer.Argument(help="A saved model.")],
@@ -52,9 +54,6 @@ def serve(
         int, typer.Option(min=1_024, help="Longer requests are refused.")
     ] = 2 << 20,
     rate: Annotated[str, typer.Option(help="Requests of one key.")] = "60000/minute",
-    proxy: Annotated[
-        bool, typer.Option(help="Believe X-Forwarded-For of a proxy on this machine.")
-    ] = False,
 ) -> None:
     """Serve a model: lists, events, items, questions, and the pages.
 
@@ -67,7 +66,7 @@ def serve(
         from warmstart.service.app import create_app
         from warmstart.service.core import Service
         from warmstart.service.gate import is_loopback
-        from warmstart.service.logs import configure
+        from warmstart.service.logs import configure, log
     except ImportError as error:
         if isinstance(error, MissingExtraError):
             raise
@@ -86,6 +85,8 @@ def serve(
     config = ServiceConfig.parse(values if threads is None else values | {"threads": threads})
     reader = None if llm is None else language_model(llm, api_key_env=llm_key_env)
     configure()
+    # NumPy lets the interpreter go at every product, and would get it back up to 5 ms later
+    sys.setswitchinterval(_SWITCH_SECONDS)
     kept = open_store(store)
     try:
         service = Service(model, kept, config, language_model=reader)
@@ -93,6 +94,7 @@ def serve(
         kept.close()
         raise
     app = create_app(service)
+    log("starting", model=service.shelf.current.version, host=host, port=port)
     if sys.stderr.isatty():
         Console(stderr=True).print(f"[bold]http://{host}:{port}[/bold]  (docs: /docs)")
     uvicorn.run(
@@ -102,6 +104,6 @@ def serve(
         log_level="warning",
         access_log=False,
         server_header=False,
-        proxy_headers=proxy,
+        proxy_headers=False,  # nothing here goes by the address of whoever asks
         timeout_graceful_shutdown=10,
     )

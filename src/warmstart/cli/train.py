@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json as jsonlib
 import shutil
 import time
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -16,6 +14,7 @@ from warmstart.cli._shared import (
     Interrupted,
     check_folder,
     named_files,
+    read_settings,
     rows_rule,
     write_json,
 )
@@ -89,7 +88,7 @@ def train(
     console = Console(stderr=json is not None and str(json) == "-")
     check_folder(json)
     rule = rows_rule(on_bad_rows)
-    settings = _settings(config)
+    settings = read_settings(config)
     model = Recommender(method, learner=learner, config=settings, seed=seed)
     method = model.name
     dataset = _load(data, interactions, items, users, schema, rule)
@@ -138,21 +137,6 @@ def train(
         report = fitted.report() if isinstance(fitted, Reports) else {}
         about = {"model": str(out), "method": method, "seed": seed, "seconds": round(seconds, 2)}
         write_json(json, about | dict(model.fitted.origin) | {"report": report})
-
-
-def _settings(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
-    try:
-        text = path.read_text("utf8")
-        found = tomllib.loads(text) if path.suffix == ".toml" else jsonlib.loads(text)
-    except OSError as error:
-        raise ConfigError(f"cannot read the settings {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"the settings {path} are not valid: {error}") from None
-    if not isinstance(found, dict):
-        raise ConfigError(f"the settings {path} must be one table of names and values")
-    return found
 
 
 def _encoded(

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.errors import DataError
+from warmstart.core.room import longer, roomy, with_room
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data.features import FeatureSpace
 
@@ -77,25 +78,45 @@ class Block:
         Raises:
             DataError: `more` is of another width.
         """
+        more = self._alike(more, n_new)
+        known = np.concatenate([self.known, more.known])
+        if isinstance(self.values, np.ndarray):
+            values = longer(self.values, n_new)
+            values[len(self.values) :] = more.dense()
+            return Block(values, known)
+        return Block(sp.csr_array(sp.vstack([self.values, sp.csr_array(more.values)])), known)
+
+    def roomy(self) -> Block:
+        """Return the block with room, so that further items come without copying the others."""
+        if isinstance(self.values, np.ndarray):
+            return Block(roomy(self.values), self.known)
+        return self
+
+    def replaced(self, items: IntArray, more: Block) -> Block:
+        """Return the block with other rows for some items."""
+        more, known = self._alike(more, len(items)), self.known.copy()
+        known[items] = more.known
+        if isinstance(self.values, np.ndarray):
+            values = with_room(self.values)
+            values[items] = more.dense()
+            return Block(values, known)
+        place = np.arange(len(known))
+        place[items] = len(place) + np.arange(len(items))
+        both = sp.csr_array(sp.vstack([self.values, sp.csr_array(more.values)]))
+        return Block(both[place], known)
+
+    def _alike(self, more: Block | None, n: int) -> Block:
+        """Return what is known of `n` other items; by default nothing."""
         if more is None or not more.dim:
-            empty = sp.csr_array((n_new, self.dim), dtype=np.float32)
+            empty = sp.csr_array((n, self.dim), dtype=np.float32)
             values = empty if sp.issparse(self.values) else empty.toarray()
-            more = Block(values, np.zeros(n_new, bool))
+            more = Block(values, np.zeros(n, bool))
         if more.dim != self.dim:
             raise DataError(
                 f"the new items have vectors of {more.dim} numbers, the others have {self.dim}; "
                 "encode them in the same way"
             )
-        known = np.concatenate([self.known, more.known])
-        if isinstance(self.values, np.ndarray):
-            return Block(np.concatenate([self.values, more.dense()]), known)
-        return Block(sp.csr_array(sp.vstack([self.values, sp.csr_array(more.values)])), known)
-
-    def replaced(self, items: IntArray, more: Block) -> Block:
-        """Return the block with other rows for some items."""
-        place = np.arange(len(self.known))
-        place[items] = len(place) + np.arange(len(items))
-        return self.grown(more, len(items)).take(place)
+        return more
 
 
 class EncodedColumn(Config):

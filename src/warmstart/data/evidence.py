@@ -17,6 +17,8 @@ decides.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -125,8 +127,10 @@ class EvidenceRule(Config):
             >>> EvidenceRule().of_event("Not interested"), EvidenceRule().of_event("sneeze")
             (-1.0, None)
         """
-        own = {_event(n): value for n, value in self.events.items()} if self.events else {}
-        return own.get(_event(name), EVENTS.get(_event(name)))
+        plain = _event(name)
+        if self.events:
+            return self._table().get(plain)
+        return EVENTS.get(plain)
 
     def _table(self) -> dict[str, float]:
         return EVENTS | {_event(name): value for name, value in self.events.items()}
@@ -152,6 +156,7 @@ class EvidenceRule(Config):
         return found
 
 
+@lru_cache(maxsize=1_024)
 def _event(name: str) -> str:
     return name.strip().casefold().replace("-", "_").replace(" ", "_")
 

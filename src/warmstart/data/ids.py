@@ -53,7 +53,7 @@ class Ids:
             )
         self.values = array
 
-    @property
+    @cached_property
     def are_integers(self) -> bool:
         """Whether the ids are integers; otherwise they are strings."""
         return bool(pa.types.is_integer(self.values.type))
@@ -94,6 +94,10 @@ class Ids:
         if found is None:
             raise UnknownItemError(external, self._proposals(external))
         return found
+
+    def place(self, external: object) -> int:
+        """Return the dense index of one id, or -1 where it is unknown; see `find`."""
+        return self._index.get(self._plain(external), -1)
 
     def find(self, externals: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401  (any array-like)
         """Return (n,) dense indices of many ids; -1 where unknown.

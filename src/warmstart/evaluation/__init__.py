@@ -6,6 +6,7 @@ from warmstart.evaluation.significance import (
     bootstrap_interval,
     holm,
     paired_permutation,
+    worth_it,
 )
 
 __all__ = [
@@ -17,4 +18,5 @@ __all__ = [
     "holm",
     "paired_permutation",
     "shuffled_support",
+    "worth_it",
 ]

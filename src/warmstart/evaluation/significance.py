@@ -103,6 +103,40 @@ def paired_permutation(
     return (1 + extreme) / (1 + resamples)
 
 
+def worth_it(
+    base: Values,
+    changed: Values,
+    *,
+    seed: int = 0,
+    clusters: IntArray | None = None,
+    level: float = 0.95,
+) -> bool:
+    """Whether a change surely helps: the paired interval of its gain lies above zero.
+
+    For what costs something and may hurt, such as reranking by a language model: off unless this
+    says so on validation users.
+
+    Args:
+        base: (tasks,) metric without the change.
+        changed: (tasks,) metric with it, on the same tasks.
+        seed: of the resamples.
+        clusters: (tasks,) which tasks are drawn together; None when each stands alone.
+        level: of the interval.
+
+    Example:
+        >>> base = np.linspace(0, 1, 50)
+        >>> worth_it(base, base + 0.1), worth_it(base, base), worth_it(base, base[::-1])
+        (True, False, False)
+    """
+    if len(base) != len(changed):
+        raise ConfigError(
+            f"a paired interval needs the same tasks, got {len(base)} and {len(changed)} values"
+        )
+    gain = np.asarray(changed, np.float64) - np.asarray(base, np.float64)
+    low, _ = bootstrap_interval(gain, seed=seed, clusters=clusters, level=level)
+    return bool(low > 0)
+
+
 def holm(p_values: Values) -> npt.NDArray[np.float64]:
     """Return p-values adjusted for how many were asked (Holm 1979, Scand. J. Statist. 6:65–70).
 

@@ -1,20 +1,23 @@
 """A request read by a language model: what is wanted, in a form that the catalogue can check.
 
 The model is asked for one small JSON object; `choices` says what it may hold. The reply is
-untrusted: a condition that is not in the enum is dropped, and so are a phrase whose words are not
-in the request, a name that does not stand in it, and a number that it does not say. Language and
-confidence are not asked for: the one is seen from the letters, the other is the share of the reply
-that could be kept.
+untrusted: a condition that is not in the enum is dropped, and so are a condition whose value the
+request does not name, a phrase whose words are not in the request, a name that does not stand in
+it, and a number that it does not say. A value in another script than the request's can be checked
+only under other names that the caller knows; where there are none, the model is believed.
+
+Language and confidence are not asked for: the one is seen from the letters, the other is the share
+of the reply that could be kept.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from warmstart.core.errors import LanguageModelError
+from warmstart.core.errors import ConfigError, LanguageModelError
 from warmstart.llm.choices import MOST_ENTRIES, PHRASE_CHARS, Choices, messages
 from warmstart.llm.clean import clean
 from warmstart.llm.model import LanguageModel
@@ -50,6 +53,7 @@ def parse(
     attributes: Mapping[str, Sequence[str]],
     *,
     years: Mapping[str, tuple[float, float]] | None = None,
+    also_called: Callable[[str], Sequence[str]] | None = None,
     timeout_seconds: float,
 ) -> Wish | None:
     """Return what a request asks for, as a model reads it; None where it gives no valid answer.
@@ -59,9 +63,17 @@ def parse(
         query: the request, in English, Chinese or both.
         attributes: column → values of the catalogue, the most frequent first.
         years: column of years → the first and the last that the catalogue has.
+        also_called: value → its other names, in any language.
         timeout_seconds: for the whole.
     """
-    found = parsed(model, query, attributes, years=years, timeout_seconds=timeout_seconds)
+    found = parsed(
+        model,
+        query,
+        attributes,
+        years=years,
+        also_called=also_called,
+        timeout_seconds=timeout_seconds,
+    )
     return None if found is None else found.wish
 
 
@@ -71,6 +83,7 @@ def parsed(
     attributes: Mapping[str, Sequence[str]],
     *,
     years: Mapping[str, tuple[float, float]] | None = None,
+    also_called: Callable[[str], Sequence[str]] | None = None,
     timeout_seconds: float,
 ) -> Parsed | None:
     """Return what `parse` does, with what was refused."""
@@ -85,23 +98,29 @@ def parsed(
             max_tokens=_MOST_TOKENS,
             timeout_seconds=timeout_seconds,
         )
-    except LanguageModelError:
+    except (LanguageModelError, ConfigError):
         return None
-    return checked(reply.text, text, choices)
+    return checked(reply.text, text, choices, also_called)
 
 
-def checked(reply: str, text: str, choices: Choices) -> Parsed | None:
+def checked(
+    reply: str,
+    text: str,
+    choices: Choices,
+    also_called: Callable[[str], Sequence[str]] | None = None,
+) -> Parsed | None:
     """Return what a reply says that can be kept; None where it is no JSON object as asked for.
 
     Args:
         reply: as it came.
         text: the cleaned request.
         choices: what the reply may choose from.
+        also_called: value → its other names.
 
     Example:
         >>> choices = Choices.of({"genres": ["War", "Crime"]}, {})
         >>> reply = '{"must": ["genres: Crime", "genres: Jazz"], "likes": ["in Rome"], "count": 3}'
-        >>> found = checked(reply, "crime in Rome", choices)
+        >>> found = checked(reply, "crimes in Rome", choices)
         >>> found.wish.filters[0].value, len(found.wish.filters), found.wish.likes
         ('Crime', 1, ('in Rome',))
         >>> found.refused
@@ -110,27 +129,23 @@ def checked(reply: str, text: str, choices: Choices) -> Parsed | None:
     read = read_object(reply)
     if read is None or set(read) - set(choices.schema()["properties"]):
         return None
-    sieve = _Sieve(Said(text), choices)
+    sieve = _Sieve(Said(text), choices, also_called or (lambda value: ()))
     filters = [
         *sieve.conditions(texts(read, "must", MOST_ENTRIES), "has"),
         *sieve.conditions(texts(read, "must_not", MOST_ENTRIES), "has not"),
     ]
     for column in choices.years:
         filters += sieve.bounds(column, read.get(f"{column} from"), read.get(f"{column} to"))
-    phrases = {
-        name: sieve.phrases(texts(read, name, MOST_ENTRIES)) for name in ("likes", "dislikes")
-    }
-    names = {
-        name: sieve.names(texts(read, name, MOST_ENTRIES))
-        for name in ("liked_items", "disliked_items")
-    }
-    both = set(names["liked_items"]) & set(names["disliked_items"])
+    likes, dislikes = (sieve.phrases(texts(read, n, MOST_ENTRIES)) for n in ("likes", "dislikes"))
+    liked, disliked = (
+        sieve.names(texts(read, n, MOST_ENTRIES)) for n in ("liked_items", "disliked_items")
+    )
     wish = Wish(
         domain=sieve.domain(read.get("domain")),
-        likes=phrases["likes"],
-        dislikes=tuple(p for p in phrases["dislikes"] if p not in phrases["likes"]),
-        liked_items=tuple(n for n in names["liked_items"] if n not in both),
-        disliked_items=tuple(n for n in names["disliked_items"] if n not in both),
+        likes=tuple(phrase for phrase in likes if phrase not in dislikes),
+        dislikes=tuple(phrase for phrase in dislikes if phrase not in likes),
+        liked_items=tuple(name for name in liked if name not in disliked),
+        disliked_items=tuple(name for name in disliked if name not in liked),
         filters=tuple(_consistent(filters)),
         count=sieve.count(read.get("count")),
         language=language_of(text),
@@ -159,6 +174,7 @@ class _Sieve:
 
     said: Said
     choices: Choices
+    also_called: Callable[[str], Sequence[str]]
     kept: int = 0
     refused: list[str] = field(default_factory=list)
 
@@ -167,10 +183,18 @@ class _Sieve:
     ) -> list[Condition]:
         found = []
         for name in dict.fromkeys(named):
-            if self._pass(name in self.choices.values, name):
-                column, value = self.choices.values[name]
+            column, value = self.choices.values.get(name, ("", ""))
+            if self._pass(bool(column) and self._is_named(value), name):
                 found.append(Condition(column=column, operator=operator, value=value))
         return found
+
+    def _is_named(self, value: str) -> bool:
+        """Whether the request names a value, as far as it can be told."""
+        script = language_of(self.said.text)
+        names = [
+            n for n in (value, *self.also_called(value)) if script in ("mixed", language_of(n))
+        ]
+        return not names or any(self.said.names(name) for name in names)
 
     def bounds(self, column: str, first: object, last: object) -> list[Condition]:
         low, high = self.choices.years[column]

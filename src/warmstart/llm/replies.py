@@ -100,6 +100,22 @@ class Said:
             piece in self._line if _is_chinese(piece) else piece in self._words for piece in pieces
         )
 
+    def names(self, value: str) -> bool:
+        """Whether a category stands in the text, be it in the plural.
+
+        Example:
+            >>> said = Said("five comedies, no war")
+            >>> said.names("Comedy"), said.names("War"), said.names("Warm"), said.names("Come")
+            (True, True, False, False)
+        """
+        pieces = _PIECE.findall(_folded(value))
+        return bool(pieces) and all(
+            piece in self._line
+            if _is_chinese(piece)
+            else any(word in _forms(piece) for word in self._words)
+            for piece in pieces
+        )
+
     def number(self, value: float) -> bool:
         """Whether the text names a number, in digits or in words."""
         return value in self._numbers
@@ -139,6 +155,17 @@ def _refused(name: str) -> float:
 
 def _folded(text: str) -> str:
     return _BLANK.sub(" ", text.casefold()).strip()
+
+
+def _forms(word: str) -> set[str]:
+    """Return a word and its plural and singular, as far as spelling tells."""
+    found = {word, f"{word}s", f"{word}es", f"{word}'s", word.removesuffix("s")}
+    found |= {word.removesuffix("'s"), word.removesuffix("es")}
+    if word.endswith("y"):
+        found.add(f"{word[:-1]}ies")
+    if word.endswith("ies"):
+        found.add(f"{word[:-3]}y")
+    return found
 
 
 def _in_words(char: str) -> bool:

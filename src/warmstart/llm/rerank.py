@@ -84,7 +84,7 @@ def rerank(
             f"permutations={permutations} and most_ranks={most_ranks}; give at least 2 orders, "
             "which a model's taste for places needs, and at least 0 ranks"
         )
-    order = np.argsort(-base, kind="stable").astype(np.int64)
+    order: IntArray = np.argsort(-base, kind="stable")
     head, tail = order[: len(CODES)], order[len(CODES) :]
     if len(head) < 2 or most_ranks == 0:
         return order
@@ -150,11 +150,11 @@ def _heard(
             return None
         try:
             said = model.choose(
-                prompt(query, [names[i] for i in dealt], rng),
+                prompt(query, [names[int(i)] for i in dealt], rng),
                 CODES[: len(names)],
                 timeout_seconds=left,
             )
-        except LanguageModelError:
+        except (LanguageModelError, ConfigError):
             return None
         if said is None or len(said) != len(names):
             return None

@@ -28,6 +28,7 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from warmstart.core.config import Config
+from warmstart.core.layers import Sparse
 from warmstart.core.types import FloatArray, Histories
 
 
@@ -62,7 +63,7 @@ class Belief:
     """
 
     mean: FloatArray
-    covariance: FloatArray | sp.csr_array
+    covariance: FloatArray | Sparse
     variance: FloatArray
     effective_users: float
 

@@ -107,7 +107,7 @@ class LinearPrior:
         A-optimal: the decrease of trace(G C) for G = `target`, (dim, dim), such as Σ p_j f_j f_jᵀ,
         the variance of the expected value of an item drawn with the probabilities p.
         """
-        moved = belief.covariance @ target @ belief.covariance
+        moved = np.asarray(belief.covariance @ target @ belief.covariance, np.float32)
         return self.variance(Posterior(belief.mean, moved)) / (self.variance(belief) + self.noise)
 
     def told(

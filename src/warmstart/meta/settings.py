@@ -109,15 +109,18 @@ class QuestionPolicyConfig(Config):
         entropy: what a nat of the policy's entropy is worth.
         baseline: of REINFORCE.
         ranking: what a point of nDCG is worth beside a point of RMSE, 0 for RMSE alone.
+        believed: share of the RMSE's reward that is what the belief expects it to be, which varies
+            less than what it turns out to be.
         checks: how often validation users judge the weights.
     """
 
-    updates: int = Field(150, ge=0)
+    updates: int = Field(300, ge=0)
     batch_users: int = Field(32, ge=1)
     samples: int = Field(4, ge=2)
     questions: int = Field(10, ge=1)
-    outer_lr: float = Field(0.1, gt=0)
+    outer_lr: float = Field(0.05, gt=0)
     entropy: float = Field(1e-3, ge=0)
     baseline: Literal["none", "leave-one-out"] = "leave-one-out"
-    ranking: float = Field(1.0, ge=0)
+    ranking: float = Field(0.6, ge=0)
+    believed: float = Field(1.0, ge=0, le=1)
     checks: int = Field(5, ge=1)

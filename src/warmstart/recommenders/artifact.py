@@ -193,7 +193,7 @@ def load(path: str | Path, kind: type[R]) -> R:
     """Read a saved recommender; see `Recommender.load`."""
     folder = Path(path)
     blobs, manifest = _read(folder)
-    arrays = _tensors(blobs[MODEL], manifest, folder)
+    arrays = _tensors(blobs.pop(MODEL), manifest, folder)  # the bytes may go before more comes
     catalogue = _catalogue(blobs[CATALOGUE], manifest, folder)
     try:
         method_kind = registry.lookup("methods", manifest.method)

@@ -13,7 +13,7 @@ what each user likes of the others is carried over by N, which is a ridge regres
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Self
@@ -23,19 +23,23 @@ import numpy.typing as npt
 import scipy.linalg as la
 import scipy.sparse as sp
 
+from warmstart.core.layers import Layers, Sparse
 from warmstart.core.rng import generator
+from warmstart.core.room import with_room
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data.content import Block, Content
 from warmstart.evaluation.metrics import ndcg
 from warmstart.index import top_k
 from warmstart.recommenders.memory import truncate
-from warmstart.recommenders.parts import Parts, matrix_arrays, matrix_from
+from warmstart.recommenders.parts import Parts, matrix_arrays, matrix_from, narrow
 
 _PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
 _WEIGHTS = (0.0, 0.5, 1.0, 1.5, 2.0)
 _INNER_ITEMS, _INNER_USERS, _INNER_COLD = 2_500, 1_500, 0.2
 _FEWEST = 20  # items; fewer cannot teach anything
 _AT_ONCE = 4_096
+_TOGETHER = 16  # new items whose rows are summed at once
+_PANEL = 1 << 15  # columns of a matrix that lends to many: what it is multiplied by stays in cache
 _KEPT_DIMS = 4_096  # of all blocks; up to so many the solved part of the regression is saved
 _LENT = 2_000  # weights that are kept of a new item; fewer cost much of its quality
 
@@ -73,6 +77,7 @@ class ContentMap:
         content = {n: b for n, b in content.items() if b.dim and b.known[lenders].any()}
         if len(lenders) < _FEWEST or not content:
             return None
+        content = {n: b.roomy() for n, b in content.items()}
         rng = generator(seed, "content")
         chosen = np.sort(rng.permutation(lenders)[:_INNER_ITEMS])
         cold = rng.random(len(chosen)) < _INNER_COLD
@@ -83,7 +88,7 @@ class ContentMap:
         kernels = {name: _kernel(block.take(chosen), ~cold) for name, block in content.items()}
         weights, penalty, quality = dict.fromkeys(content, 1.0), _PENALTIES[1], -np.inf
         if not len(users):
-            return cls(content, lenders, weights, penalty, 0.0)
+            return cls(content, lenders, weights, penalty, 0.0)._ready()
         warm, asked = warm[users], asked[users]
 
         def judged(weights: Mapping[str, float], penalty: float) -> float:
@@ -109,7 +114,7 @@ class ContentMap:
                         penalty = value if name is None else penalty
             if quality <= before:
                 break
-        return cls(content, lenders, weights, penalty, quality)
+        return cls(content, lenders, weights, penalty, quality)._ready()
 
     def lend(self, content: Content) -> FloatArray:
         """Return (new items, lenders) weights N.
@@ -154,7 +159,6 @@ class ContentMap:
         content: Content,
         *,
         neighbours: int,
-        appended: bool = False,
     ) -> Parts:
         """Return the parts with the items `new` filled in from their content.
 
@@ -163,11 +167,8 @@ class ContentMap:
             new: (new items,) their indices.
             content: of the new items.
             neighbours: weights kept of an item where a part is sparse.
-            appended: whether `Parts.grown` has just made room for them: then nobody else has the
-                dense arrays, which are written to, and the sparse ones hold nothing of them yet.
         """
-        smoother = self.lend(content)
-        return spread(parts, smoother, self.lenders, new, neighbours=neighbours, appended=appended)
+        return spread(parts, self.lend(content), self.lenders, new, neighbours=neighbours)
 
     def grown(self, content: Content, n_new: int) -> ContentMap:
         """Return the map for a catalogue with `n_new` further items, which lend nothing."""
@@ -218,7 +219,7 @@ class ContentMap:
         for i, block in enumerate(self.content.values()):
             out |= matrix_arrays(f"content.{i}.values", block.values)
             out[f"content.{i}.known"] = block.known
-        if sum(block.dim for block in self.content.values()) <= _KEPT_DIMS:
+        if self._dims <= _KEPT_DIMS:
             # the first item that a loaded model is given need not wait seconds for it
             out["content.factor"] = np.tril(self._factor[0])
         return out
@@ -234,25 +235,36 @@ class ContentMap:
             block["name"]: Block(
                 matrix_from(dict(arrays), f"content.{i}.values", block["dim"]),
                 np.asarray(arrays[f"content.{i}.known"], bool),
-            )
+            ).roomy()
             for i, block in enumerate(about["blocks"])
         }
         weights = {block["name"]: float(block["weight"]) for block in about["blocks"]}
         lenders = arrays["content.lenders"]
         found = cls(content, lenders, weights, about["penalty"], about["quality"])
         if "content.factor" in arrays:
-            factor, dims = arrays["content.factor"], sum(b.dim for b in content.values())
+            factor, dims = arrays["content.factor"], found._dims
             if factor.shape != (dims, dims):
                 raise ValueError(f"a factor of {factor.shape} for content of {dims} dimensions")
             found.__dict__["_factor"] = (factor, True)
         return found
+
+    @property
+    def _dims(self) -> int:
+        """Of all blocks."""
+        return sum(block.dim for block in self.content.values())
+
+    def _ready(self) -> Self:
+        """Return the map, solved now unless that is large, so that no new item waits for it."""
+        if self._dims <= _KEPT_DIMS:
+            _ = self._factor
+        return self
 
     @cached_property
     def _scaling(self) -> dict[str, tuple[FloatArray, float]]:
         """Mean and factor of each block."""
         found = {}
         for name, block in self.content.items():
-            mean, scale = _centre(block.take(self.lenders))
+            mean, scale = _centre(block, self.lenders)
             found[name] = mean, self.weights[name] * scale
         return found
 
@@ -271,7 +283,7 @@ class ContentMap:
 
     @cached_property
     def _factor(self) -> Any:  # noqa: ANN401  (what SciPy's `cho_factor` returns)
-        dims = sum(b.dim for b in self.content.values())
+        dims = self._dims
         gram = np.zeros((dims, dims), np.float32)
         for start in range(0, len(self.lenders), _AT_ONCE):
             rows = self._lending(start)
@@ -297,35 +309,30 @@ def spread(
         known: (known items,) indices.
         new: (new items,) indices.
         neighbours: weights kept of an item where a part is sparse.
-        appended: whether `Parts.grown` has just made room for them: then nobody else has the dense
-            arrays, which are written to, and the sparse ones hold nothing of them yet.
+        appended: whether `Parts.grown` has just made room for them: then nobody else has their
+            rows of the dense arrays, which are written to, and the sparse ones hold nothing yet.
     """
-    one = partial(spread_by, smoother, known, new, in_place=appended)
+    around = _around(smoother, known, len(parts.log_popularity))
+    one = partial(_filled, around, new, in_place=appended)
     both = partial(_spread_both, smoother, known, new, neighbours, appended=appended)
     encoder = parts.encoder
     if encoder is not None:
-        n = len(parts.log_popularity)
-        halves = [one(h) for h in np.split(encoder.events, len(encoder.events) // n)]
         encoder = replace(
-            encoder,
-            events=encoder.events if appended else np.concatenate(halves),
-            items=one(encoder.items),
-            bias=one(encoder.bias),
+            encoder, events=one(encoder.events), items=one(encoder.items), bias=one(encoder.bias)
         )
     belief = parts.belief
-    log_mean = np.log(np.maximum(belief.mean, 1e-9))
-    mean = np.exp(one(log_mean))
-    variance = belief.variance.copy()
-    variance[new] = (mean - mean**2)[new]
+    mean, variance = belief.mean.copy(), belief.variance.copy()
+    mean[new] = np.exp(one(np.log(np.maximum(belief.mean, 1e-9)))[new])
+    variance[new] = mean[new] - mean[new] ** 2
     return replace(
         parts,
         encoder=encoder,
         log_popularity=one(parts.log_popularity),
         recency=parts.recency and replace(parts.recency, rise=one(parts.recency.rise)),
-        factors=tuple(f.extended(one(f.factors), new) for f in parts.factors),
+        factors=tuple(f.extended(one(f.factors), new, in_place=appended) for f in parts.factors),
         belief=replace(belief, mean=mean, covariance=both(belief.covariance), variance=variance),
         memories={name: both(m) for name, m in parts.memories.items()},
-        lent=_lending_to(smoother, known, new, parts.lent),
+        lent=_lending_to(smoother, known, new, parts.lent, appended=appended),
     )
 
 
@@ -346,11 +353,19 @@ def spread_by(
         values: of all items.
         in_place: whether `values` may be written to.
     """
-    # mean + N (values - mean), in one pass over the values
+    return _filled(_around(smoother, known, len(values)), new, values, in_place=in_place)
+
+
+def _around(smoother: FloatArray, known: IntArray, n_items: int) -> FloatArray:
+    """Return (new items, items) weights with which mean + N (values - mean) is one product."""
     around = smoother + (1 - smoother.sum(axis=1, keepdims=True)) / np.float32(len(known))
-    lent = _over_all(around, known, len(values)) @ values
-    out = values if in_place else values.copy()
-    out[new] = lent
+    return _over_all(around, known, n_items)
+
+
+def _filled(around: FloatArray, new: IntArray, values: FloatArray, *, in_place: bool) -> FloatArray:
+    lent = around @ values.reshape(len(values), -1)
+    out = values if in_place else with_room(values)
+    out[new] = lent.reshape(len(new), *values.shape[1:])
     return out
 
 
@@ -361,14 +376,18 @@ def _over_all(smoother: FloatArray, known: IntArray, n_items: int) -> FloatArray
     return out
 
 
-def _centre(block: Block) -> tuple[FloatArray, float]:
-    """Return the mean of the items that have a block, and what brings them to length 1."""
-    there = block.values[block.known]
-    if not there.shape[0]:
+def _centre(block: Block, items: IntArray) -> tuple[FloatArray, float]:
+    """Return the mean of those of the items that have a block, and what brings them to length 1."""
+    items = items[block.known[items]]
+    if not len(items):
         return np.zeros(block.dim, np.float32), 0.0
-    mean = np.asarray(there.mean(axis=0), np.float32).ravel()
-    squares = np.square(there.data if sp.issparse(there) else there).sum()
-    length = float(squares) / there.shape[0] - float(mean @ mean)
+    total, squares = np.zeros(block.dim), 0.0
+    for start in range(0, len(items), _AT_ONCE):
+        there = block.values[items[start : start + _AT_ONCE]]
+        total += np.asarray(there.sum(axis=0)).ravel()
+        squares += float(np.square(there.data if sp.issparse(there) else there).sum())
+    mean = (total / len(items)).astype(np.float32)
+    length = squares / len(items) - float(mean @ mean)
     return mean, float(1 / np.sqrt(max(length, 1e-9)))
 
 
@@ -378,7 +397,7 @@ def _centred(block: Block, mean: FloatArray) -> FloatArray:
 
 def _kernel(block: Block, lend: npt.NDArray[np.bool_]) -> FloatArray:
     """Return (items, lenders) inner products of one block, centred on the lenders."""
-    mean, scale = _centre(block.take(np.flatnonzero(lend)))
+    mean, scale = _centre(block, np.flatnonzero(lend))
     rows = _centred(block, mean) * np.float32(scale)
     return np.asarray(rows @ rows[lend].T, np.float32)
 
@@ -388,40 +407,84 @@ def _spread_both(
     known: IntArray,
     new: IntArray,
     neighbours: int,
-    matrix: FloatArray | sp.csr_array,
+    matrix: FloatArray | Sparse,
     *,
     appended: bool = False,
 ) -> Any:  # noqa: ANN401  (dense stays dense, sparse stays sparse)
-    """Fill the rows and columns of `new` with N times those of the items that lend."""
+    """Fill the rows and columns of `new` with N times those of the items that lend.
+
+    Where these have just been appended to a sparse matrix, they are laid beside it.
+    """
     weights = _over_all(smoother, known, matrix.shape[0])
     if isinstance(matrix, np.ndarray):
         out = matrix if appended else matrix.copy()
         out[new] = weights @ out
         out[:, new] = out @ weights.T
         return out
-    rows, columns = weights @ matrix, matrix @ weights.T
-    rows[:, new] = weights @ columns
-    columns[new] = 0
-    bottom, right = truncate(rows, neighbours).tocoo(), truncate(columns.T, neighbours).tocoo()
-    (row, column), (item, other) = bottom.coords, right.coords
-    lent = sp.csr_array(
-        (
-            np.concatenate([bottom.data, right.data]),
-            (np.concatenate([new[row], other]), np.concatenate([column, new[item]])),
-        ),
-        shape=matrix.shape,
-    )
-    return sp.csr_array((matrix if appended else _without(matrix, new)) + lent)
+    if not isinstance(matrix, Layers):
+        lent = _rows_and_columns(weights, new, neighbours, [matrix])
+        return Layers(matrix, lent) if appended else sp.csr_array(_without(matrix, new) + lent)
+    trained, added = matrix.trained, matrix.added
+    lent = _rows_and_columns(weights, new, neighbours, [trained, added])
+    if not appended:
+        trained, added = _without(trained, new), _without(added, new)
+    return Layers(trained, sp.csr_array(added + lent))
+
+
+def _rows_and_columns(
+    weights: FloatArray, new: IntArray, neighbours: int, layers: Sequence[sp.csr_array]
+) -> sp.csr_array:
+    """Return (items, items) the largest entries of the rows and columns that are lent to `new`.
+
+    Args:
+        weights: (new items, items).
+        new: (new items,) indices.
+        neighbours: entries kept of a row, and of a column.
+        layers: whose sum lends.
+    """
+    n, n_items = weights.shape
+    width = n_items if n <= _TOGETHER else _PANEL
+    at = [slice(start, start + width) for start in range(0, n_items, width)]
+    panels = [(p, m if width == n_items else sp.csr_array(m[:, p])) for m in layers for p in at]
+    parts = [slice(start, start + _TOGETHER) for start in range(0, n, _TOGETHER)]
+    lending = [np.ascontiguousarray(weights[part].T) for part in parts]
+    corner = np.zeros((n, n), np.float32)
+    bottom, right = [], []
+    for part, some in zip(parts, lending, strict=True):
+        columns = np.zeros(some.shape, np.float32)
+        for p, panel in panels:
+            columns += panel @ some[p]
+        corner[:, part] = weights @ columns
+        columns[new] = 0
+        right.append(truncate(np.ascontiguousarray(columns.T), neighbours))
+    for part, some in zip(parts, lending, strict=True):
+        rows = np.zeros(some.shape[::-1], np.float32)
+        for p, panel in panels:
+            rows[:, p] += (panel.T @ some).T
+        rows[:, new] = corner[part]
+        bottom.append(truncate(rows, neighbours))
+    below, beside = sp.vstack(bottom).tocoo(), sp.vstack(right).tocoo()
+    (row, column), (item, other) = below.coords, beside.coords
+    data = np.concatenate([below.data, beside.data])
+    places = np.concatenate([new[row], other]), np.concatenate([column, new[item]])
+    return narrow(sp.csr_array((data, places), shape=(n_items, n_items)))
 
 
 def _lending_to(
-    smoother: FloatArray, known: IntArray, new: IntArray, before: sp.csr_array
+    smoother: FloatArray,
+    known: IntArray,
+    new: IntArray,
+    before: sp.csr_array,
+    *,
+    appended: bool = False,
 ) -> sp.csr_array:
     """Return (items, items) weights from what is liked to new items, with those of `new` as N."""
     columns = truncate(smoother, min(_LENT, smoother.shape[1])).tocoo()
     item, lender = columns.coords
-    lent = sp.csr_array((columns.data, (known[lender], new[item])), shape=before.shape)
-    return sp.csr_array(_without(before, new) + lent) if before.nnz else lent
+    lent = narrow(sp.csr_array((columns.data, (known[lender], new[item])), shape=before.shape))
+    if not before.nnz:
+        return lent
+    return sp.csr_array((before if appended else _without(before, new)) + lent)
 
 
 def _without(matrix: sp.csr_array, items: IntArray) -> sp.csr_array:
@@ -431,6 +494,8 @@ def _without(matrix: sp.csr_array, items: IntArray) -> sp.csr_array:
     barred = gone[matrix.indices]
     for item in items:
         barred[matrix.indptr[item] : matrix.indptr[item + 1]] = True
+    if not barred.any():
+        return matrix
     ends = np.concatenate([[0], np.cumsum(~barred)])[matrix.indptr]
     kept = (matrix.data[~barred], matrix.indices[~barred], ends)
     return sp.csr_array(kept, shape=matrix.shape)

@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.room import empty_with_room, longer
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
@@ -241,15 +242,23 @@ class Default:
             content: of the new items, by the blocks of the training.
             n_new: how many.
         """
-        grown = self._copy()
-        grown.parts = self.parts.grown(n_new)
+        grown, smoother = self._copy(), None
         n_old = len(self.parts.log_popularity)
         grown.new = np.concatenate([self.new, np.arange(n_old, n_old + n_new)])
-        if self.content is not None:
-            if any(block.known.any() for block in content.values()):
-                new = np.arange(n_old, n_old + n_new)
-                grown.parts = self._borrowed(grown.parts, new, content, appended=True)
+        if self.content is not None:  # first, for it refuses what does not fit
             grown.content = self.content.grown(content, n_new)
+            if any(block.known.any() for block in content.values()):
+                smoother = self.content.lend(content)
+        grown.parts = self.parts.grown(n_new)
+        if self.content is not None and smoother is not None:
+            grown.parts = spread(
+                grown.parts,
+                smoother,
+                self.content.lenders,
+                n_old + np.arange(n_new),
+                neighbours=self.config.memory.neighbours,
+                appended=True,
+            )
         if self.first_users is not None:
             grown.first_users = self.first_users.grown(n_new)
         if self.onboarding is not None:
@@ -386,12 +395,10 @@ class Default:
         self._prepare(centre=self._centre)
         return self
 
-    def _borrowed(
-        self, parts: Parts, new: IntArray, content: Content, *, appended: bool = False
-    ) -> Parts:
+    def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
         assert self.content is not None
         kept = self.config.memory.neighbours
-        return self.content.borrow(parts, new, content, neighbours=kept, appended=appended)
+        return self.content.borrow(parts, new, content, neighbours=kept)
 
     def _prepare(
         self, before: Default | None = None, centre: npt.NDArray[np.float32] | None = None
@@ -399,9 +406,11 @@ class Default:
         """Lay out what scoring multiplies by, once.
 
         Args:
-            before: a model of the first of these items; theirs is copied, which is much faster.
+            before: a model of the first of these items; what was laid out for them is shared.
             centre: (width,) what is subtracted; by default the mean of the catalogue.
         """
+        if before is None:
+            self.parts = self.parts.roomy()
         parts = self.parts
         bias = np.zeros_like(parts.log_popularity)
         columns = []
@@ -418,19 +427,20 @@ class Default:
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
-        self.vectors = np.empty((width + len(closed), len(bias)), np.float32)
-        if before is not None:
+        if before is None:
+            shape = width + len(closed), len(bias)
+            self.vectors = empty_with_room(shape, np.float32, axis=1)
+        else:
             centre, n_old = before._centre, before.vectors.shape[1]
-            self.vectors[:width, :n_old] = before.vectors[:width]
+            self.vectors = longer(before.vectors, len(bias) - n_old, axis=1)
         for start in range(n_old, len(bias), _AT_ONCE):
             items = slice(start, start + _AT_ONCE)
             self.vectors[:width, items] = np.concatenate([c[items] for c in columns], axis=1).T
-        self.vectors[width:] = closed  # always anew: a power's last bit depends on its neighbours
+        self.vectors[width:, n_old:] = closed[:, n_old:]
         # around the mean of the catalogue, of later items of that before: the same order, and an
         # average item scores about 0
         self._centre = self.vectors.mean(axis=1) if centre is None else centre
-        self.vectors[:width, n_old:] -= self._centre[:width, None]
-        self.vectors[width:] -= self._centre[width:, None]
+        self.vectors[:, n_old:] -= self._centre[:, None]
 
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""

@@ -26,6 +26,7 @@ from scipy.sparse.linalg import svds
 
 from warmstart.core.errors import ConfigError
 from warmstart.core.rng import generator
+from warmstart.core.room import longer, roomy, with_room
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data.content import Block
 from warmstart.evaluation.metrics import ndcg
@@ -85,7 +86,7 @@ class FirstUsers:
             return None
         met = sp.csr_array(likes[:, lenders])
         embedding = _embedded(met)
-        vectors = np.zeros((likes.shape[1], embedding.shape[1]), np.float32)
+        vectors = with_room(np.zeros((likes.shape[1], embedding.shape[1]), np.float32))
         n = np.zeros(len(vectors), np.int64)
         vectors[lenders], n[lenders] = _met(met, embedding)
         found = cls(lenders, embedding, vectors, n, _WEIGHTS[1], _TAUS[2], {})
@@ -99,7 +100,7 @@ class FirstUsers:
             items: (new items,) indices of items that do not lend.
             likes: (users, items) what these users like, of the new items and of the others.
         """
-        vectors, n = self.vectors.copy(), self.n.copy()
+        vectors, n = with_room(self.vectors), self.n.copy()
         known = sp.csr_array(likes[:, self.lenders])
         asked = sp.csr_array(likes[:, items])
         vectors[items], n[items] = _means(asked, known, self.embedding)
@@ -126,7 +127,7 @@ class FirstUsers:
 
     def grown(self, n_new: int) -> Self:
         """Return the same for a catalogue with `n_new` further items, unheard."""
-        return self._with(np.pad(self.vectors, [(0, n_new), (0, 0)]), np.pad(self.n, (0, n_new)))
+        return self._with(longer(self.vectors, n_new), np.pad(self.n, (0, n_new)))
 
     def about(self) -> dict[str, Any]:
         """Return what the arrays do not say, as plain values."""
@@ -162,7 +163,7 @@ class FirstUsers:
         weight, tau = float(about["weight"]), float(about["tau"])
         if (n < 0).any() or not tau > 0:
             raise ValueError("the first users are of negative number")
-        return cls(lenders, embedding, vectors, n, weight, tau, about["quality"])
+        return cls(lenders, embedding, roomy(vectors), n, weight, tau, about["quality"])
 
     def _beside(self, content: ContentMap | None) -> ContentMap:
         """Return the map of the content and, beside it, of the users; kept for the same content."""

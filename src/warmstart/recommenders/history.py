@@ -25,10 +25,11 @@ from warmstart.data.cells import seconds
 from warmstart.data.evidence import EvidenceRule
 from warmstart.recommenders.titles import Titles
 
-Entry = str | int | tuple[Any, float] | Mapping[str, Any]
-
 _PLAINLY_SECONDS = 1e10
 _KEYS = ("item", "rating", "value", "event", "timestamp")
+
+
+_KNOWN = frozenset(_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ class Event:
     time: float = math.nan
 
 
+Entry = str | int | tuple[Any, float] | Mapping[str, Any] | Event
+
+
 def read_history(
     history: Iterable[Entry],
     titles: Titles,
@@ -57,7 +61,7 @@ def read_history(
     """Return the events in order; a later word on an item replaces an earlier one.
 
     Args:
-        history: entries, see the module.
+        history: entries, see the module; or events that are understood already.
         titles: finds the items.
         rule: turns ratings and events into evidence.
         dislikes: items that the user does not like, as ids or titles.
@@ -100,6 +104,8 @@ def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  #
 
 
 def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
+    if isinstance(entry, Event):
+        return entry
     if isinstance(entry, Mapping):
         return _read_mapping(entry, titles, rule)
     if isinstance(entry, tuple | list):
@@ -113,8 +119,8 @@ def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
 
 
 def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) -> Event:
-    unknown = [key for key in entry if key not in _KEYS]
-    if unknown or "item" not in entry:
+    if "item" not in entry or not _KNOWN.issuperset(entry):
+        unknown = [key for key in entry if key not in _KEYS]
         what = f"unknown key {unknown[0]!r}" if unknown else "no 'item'"
         raise DataError(f"history entry {dict(entry)!r}: {what}; the keys are {', '.join(_KEYS)}")
     item, value = titles.find(entry["item"]), 1.0

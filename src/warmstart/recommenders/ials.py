@@ -17,6 +17,7 @@ from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
+from warmstart.core.room import longer, roomy, with_room
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.recommenders.popularity import (
     lean_on_popularity,
@@ -145,22 +146,37 @@ class IALS:
         self._gram = gram.astype(np.float32)
         self._spread = self._solved(self.factors)
 
-    def extended(self, factors: FloatArray, changed: IntArray | None = None) -> IALS:
+    def extended(
+        self, factors: FloatArray, changed: IntArray | None = None, *, in_place: bool = False
+    ) -> IALS:
         """Return a copy with other (items, factors) item vectors that folds in as this one does.
 
         Args:
             factors: of all items; there may be more of them than before.
             changed: indices of those that are not as before; None for all.
+            in_place: whether these have just come by `grown`, so that nobody else has their rows.
         """
-        copy = IALS(self.config)
-        copy.factors, copy._gram = factors, self._gram
-        more = len(factors) - len(self.counts)
-        copy.counts = np.pad(self.counts, (0, more))
         if changed is None:
-            copy._spread = self._solved(factors)
+            spread = self._solved(factors)
         else:
-            copy._spread = np.pad(self._spread, [(0, more), (0, 0)])
-            copy._spread[changed] = self._solved(factors[changed])
+            more = len(factors) - len(self.counts)
+            spread = self._spread if in_place else with_room(self._spread)
+            spread = longer(spread, more) if more else spread
+            spread[changed] = self._solved(factors[changed])
+        return self._with(factors, spread)
+
+    def grown(self, n_new: int) -> IALS:
+        """Return the same with `n_new` further items, whose vectors are zero."""
+        return self._with(longer(self.factors, n_new), longer(self._spread, n_new))
+
+    def roomy(self) -> IALS:
+        """Return the same with room for further items."""
+        return self._with(roomy(self.factors), roomy(self._spread))
+
+    def _with(self, factors: FloatArray, spread: FloatArray) -> IALS:
+        copy = IALS(self.config)
+        copy.factors, copy._gram, copy._spread = factors, self._gram, spread
+        copy.counts = np.pad(self.counts, (0, len(factors) - len(self.counts)))
         return copy
 
     def _solved(self, factors: FloatArray) -> FloatArray:

@@ -19,6 +19,7 @@ from pydantic import Field, field_validator
 from warmstart.core import registry
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
+from warmstart.core.room import longer
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.meta.episodes import Episodes, concatenated, draw_episodes
@@ -160,7 +161,8 @@ class Learned:
         self.content = ContentMap.learn(data.content, likes, seed=seed)
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
         if len(unmet) and self.content is not None:
-            self._borrow(unmet, {n: block.take(unmet) for n, block in data.content.items()})
+            content = {n: block.take(unmet) for n, block in data.content.items()}
+            self._spread(unmet, self.content.lend(content))
         self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
         return self
 
@@ -188,13 +190,14 @@ class Learned:
         for name in PER_ITEM:
             if name in self.arrays:
                 old = self.arrays[name]
-                least = old.min() if name == "bias" else 0
-                pad = np.full((n_new, *old.shape[1:]), least, old.dtype)
-                grown.arrays[name] = np.concatenate([old, pad])
+                grown.arrays[name] = longer(old, n_new)
+                if name == "bias":
+                    grown.arrays[name][n_old:] = old.min()
         if self.content is not None:
-            if any(block.known.any() for block in content.values()):
-                grown._borrow(np.arange(n_old, n_old + n_new), content)
             grown.content = self.content.grown(content, n_new)
+            if any(block.known.any() for block in content.values()):
+                new = np.arange(n_old, n_old + n_new)
+                grown._spread(new, self.content.lend(content), in_place=True)
         if self.first_users is not None:
             grown.first_users = self.first_users.grown(n_new)
         return grown
@@ -247,17 +250,13 @@ class Learned:
         method.quality = state.meta["quality"]
         return method
 
-    def _borrow(self, new: IntArray, content: Content) -> None:
-        assert self.content is not None
-        self._spread(new, self.content.lend(content))
-
-    def _spread(self, new: IntArray, smoother: FloatArray) -> None:
+    def _spread(self, new: IntArray, smoother: FloatArray, *, in_place: bool = False) -> None:
         lender = self.content or self.first_users
         assert lender is not None
-        spread = partial(spread_by, smoother, lender.lenders, new)
+        spread = partial(spread_by, smoother, lender.lenders, new, in_place=in_place)
         for name in PER_ITEM:
             if name in self.arrays:
-                self.arrays[name] = spread(self.arrays[name]).astype(np.float32)
+                self.arrays[name] = spread(self.arrays[name]).astype(np.float32, copy=False)
 
     def _copy(self) -> Self:
         """Return a method with the same arrays, to change some."""

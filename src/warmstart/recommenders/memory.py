@@ -18,6 +18,8 @@ from warmstart.core.types import FloatArray
 from warmstart.recommenders.ease import item_weights
 from warmstart.recommenders.itemknn import cosine_neighbours
 
+_ZERO = np.float32(1e-12)
+
 
 class MemoryConfig(Config):
     """Settings of the memory.
@@ -59,5 +61,26 @@ def truncate(weights: FloatArray, n: int) -> sp.csr_array:
     if n >= weights.shape[1]:
         return sp.csr_array(weights)
     size = np.abs(weights)
-    edge = np.partition(size, size.shape[1] - n, axis=1)[:, -n][:, None]
-    return sp.csr_array(np.where(size >= np.maximum(edge, 1e-12), weights, 0))
+    keep = size >= _nth_largest(size, n)[:, None]
+    ends = np.concatenate([[0], np.cumsum(keep.sum(axis=1))])
+    return sp.csr_array((weights[keep], np.nonzero(keep)[1], ends), shape=weights.shape)
+
+
+def _nth_largest(size: FloatArray, n: int) -> FloatArray:
+    """Return (rows,) the `n`-th largest of each row, and never less than what is as good as zero.
+
+    The n-th largest of the maxima of some groups is no larger than that, so that only the few
+    entries above it have to be put in order.
+    """
+    rows, width = size.shape
+    groups = 4 * n
+    if width < 4 * groups:
+        return np.maximum(np.partition(size, width - n, axis=1)[:, -n], _ZERO)
+    each = width // groups
+    most = size[:, : each * groups].reshape(rows, each, groups).max(axis=1)
+    least = np.maximum(np.partition(most, groups - n, axis=1)[:, -n], _ZERO)
+    for row, edge in enumerate(least):
+        over = size[row][size[row] >= edge]
+        if len(over) > n:
+            least[row] = np.partition(over, -n)[-n]
+    return least

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from warmstart.core.types import FloatArray, Histories
+from warmstart.core.layers import Layers, Sparse
+from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.meta.belief import Belief, BeliefConfig, observation_weights
 from warmstart.recommenders.ials import IALS
 from warmstart.recommenders.popularity import liked
@@ -26,6 +27,7 @@ FIRST_CLOSED = FIRST_FACTORS + len(FACTORS)
 """Column of the gates where the closed forms begin."""
 
 _ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
+_MOST_NARROW = (1 << 31) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Parts:
     belief: Belief
     closed_form: BeliefConfig
     powers: tuple[float, ...]
-    memories: dict[str, sp.csr_array]
+    memories: dict[str, Sparse]
     scales: FloatArray
     dislike: float
     lent: sp.csr_array
@@ -72,7 +74,8 @@ class Parts:
     @property
     def tempering(self) -> FloatArray:
         """(closed forms, items) what the closed form's expectation is multiplied by."""
-        floor = self.belief.mean + 3.0 / self.belief.effective_users
+        # in doubles, for a power's last bit depends on its neighbours
+        floor = self.belief.mean.astype(np.float64) + 3.0 / self.belief.effective_users
         return np.stack([floor**-p for p in self.powers]).astype(np.float32)
 
     def expectation(self, histories: Histories) -> FloatArray:
@@ -111,23 +114,15 @@ class Parts:
         return [part / scale for part, scale in zip(out, self.scales, strict=True)]
 
     def grown(self, n_new: int) -> Parts:
-        """Return the parts with `n_new` further items, of which nothing is known yet."""
+        """Return the parts with `n_new` further items, of which nothing is known yet.
+
+        The rows of these are the caller's own; what was there is shared with the parts before.
+        """
 
         def rows(a: FloatArray, value: float = 0.0) -> FloatArray:
-            pad = [(0, n_new)] + [(0, 0)] * (a.ndim - 1)
-            return np.pad(a, pad, constant_values=value)
+            return np.pad(a, (0, n_new), constant_values=value)
 
         n = len(self.log_popularity)
-        added = np.arange(n, n + n_new)
-        encoder = self.encoder
-        if encoder is not None:
-            halves = [rows(h) for h in np.split(encoder.events, len(encoder.events) // n)]
-            encoder = replace(
-                encoder,
-                events=halves[0] if len(halves) == 1 else np.concatenate(halves),
-                items=rows(encoder.items),
-                bias=rows(encoder.bias, float(encoder.bias.min())),
-            )
         belief = self.belief
         smallest = float(belief.mean.min())
         covariance = belief.covariance
@@ -137,12 +132,12 @@ class Parts:
             covariance = _resized(covariance, n + n_new)
         return replace(
             self,
-            encoder=encoder,
+            encoder=self.encoder and self.encoder.grown(n_new),
             log_popularity=rows(self.log_popularity, float(self.log_popularity.min())),
             recency=None
             if self.recency is None
             else replace(self.recency, rise=rows(self.recency.rise)),
-            factors=tuple(f.extended(rows(f.factors), added) for f in self.factors),
+            factors=tuple(f.grown(n_new) for f in self.factors),
             belief=replace(
                 belief,
                 mean=rows(belief.mean, smallest),
@@ -151,6 +146,17 @@ class Parts:
             ),
             memories={name: _resized(m, n + n_new) for name, m in self.memories.items()},
             lent=_resized(self.lent, n + n_new),
+        )
+
+    def roomy(self) -> Parts:
+        """Return the same with room, so that further items come without copying the others."""
+        return replace(
+            self,
+            encoder=self.encoder and self.encoder.roomy(),
+            factors=tuple(f.roomy() for f in self.factors),
+            belief=replace(self.belief, covariance=narrow(self.belief.covariance)),
+            memories={name: narrow(m) for name, m in self.memories.items()},
+            lent=narrow(self.lent),
         )
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -189,7 +195,7 @@ class Parts:
         n = len(arrays["log_popularity"])
         weights = _under("encoder.", arrays)
         return cls(
-            QueryEncoder(**weights) if weights else None,
+            QueryEncoder.from_arrays(weights) if weights else None,
             arrays["log_popularity"],
             Recency(arrays["recency.rise"], *map(float, arrays["recency.end"]))
             if "recency.rise" in arrays
@@ -214,11 +220,12 @@ class Parts:
         )
 
 
-def weighted_rows(weights: sp.csr_array, matrix: FloatArray | sp.csr_array) -> FloatArray:
+def weighted_rows(weights: sp.csr_array, matrix: FloatArray | Sparse) -> FloatArray:
     """Return `weights @ matrix` as a dense array.
 
-    Unless they are too many, the rows of a sparse matrix are laid end to end and summed as they
-    become dense, which takes a third of the time of a sparse product and of making that dense.
+    The rows of a sparse matrix are laid end to end, of so many users at once as memory allows, and
+    summed as they become dense, which takes a third of the time of a sparse product and of making
+    that dense.
 
     Example:
         >>> weights = sp.csr_array(np.float32([[2, 0, 1], [0, 0, 0]]))
@@ -228,9 +235,9 @@ def weighted_rows(weights: sp.csr_array, matrix: FloatArray | sp.csr_array) -> F
     if isinstance(matrix, np.ndarray):
         product: FloatArray = weights @ matrix
         return product
-    if np.diff(matrix.indptr)[weights.indices].sum() > _ROOM:
-        whole: FloatArray = (weights @ matrix).toarray()
-        return whole
+    half = weights.shape[0] // 2
+    if half and _entries(matrix, weights.indices) > _ROOM:
+        return np.concatenate([weighted_rows(w, matrix) for w in (weights[:half], weights[half:])])
     rows = matrix[weights.indices]
     data = rows.data * np.repeat(weights.data, np.diff(rows.indptr))
     shape = (weights.shape[0], matrix.shape[1])
@@ -240,15 +247,35 @@ def weighted_rows(weights: sp.csr_array, matrix: FloatArray | sp.csr_array) -> F
     return dense
 
 
+def _entries(matrix: Sparse, rows: IntArray) -> int:
+    """Return how many entries some rows have."""
+    if isinstance(matrix, Layers):
+        return _entries(matrix.trained, rows) + _entries(matrix.added, rows)
+    return int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
+
+
+def narrow(matrix: Any) -> Any:  # noqa: ANN401  (dense stays dense, layers stay layers)
+    """Return a sparse matrix with indices of 32 bits where they will do: half to read and keep."""
+    if not sp.issparse(matrix) or matrix.indices.dtype == np.int32:
+        return matrix
+    ends = matrix.indptr, matrix.indices
+    if any(e.max(initial=0) > _MOST_NARROW or e.min(initial=0) < 0 for e in ends):
+        return matrix  # too many, or what a hostile file says: that is refused elsewhere
+    indptr, indices = (e.astype(np.int32) for e in ends)
+    return sp.csr_array((matrix.data, indices, indptr), shape=matrix.shape)
+
+
 def empty(n_items: int) -> sp.csr_array:
     """Return an (items, items) matrix of which nothing is known."""
     return sp.csr_array((n_items, n_items), dtype=np.float32)
 
 
-def matrix_arrays(name: str, matrix: FloatArray | sp.csr_array) -> dict[str, npt.NDArray[Any]]:
+def matrix_arrays(name: str, matrix: FloatArray | Sparse) -> dict[str, npt.NDArray[Any]]:
     """Return a dense matrix, or the three arrays of a sparse one, by name."""
     if isinstance(matrix, np.ndarray):
         return {name: matrix}
+    if isinstance(matrix, Layers):
+        matrix = matrix.whole()
     return {
         f"{name}.data": matrix.data,
         f"{name}.indices": matrix.indices,
@@ -269,7 +296,10 @@ def _under(prefix: str, arrays: dict[str, npt.NDArray[Any]]) -> dict[str, npt.ND
     return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
-def _resized(matrix: sp.csr_array, size: int) -> sp.csr_array:
+def _resized(matrix: Sparse, size: int) -> Sparse:
+    """Return the matrix with further empty rows and columns; its entries are shared."""
+    if isinstance(matrix, Layers):
+        return Layers(_resized(matrix.trained, size), _resized(matrix.added, size))
     indptr = np.concatenate(
         [matrix.indptr, np.full(size - matrix.shape[0], matrix.indptr[-1], matrix.indptr.dtype)]
     )

@@ -6,12 +6,13 @@ stand side by side in one long query vector, so that their mean costs one matrix
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from warmstart.core.room import longer, roomy
 from warmstart.core.types import FloatArray, Histories
 
 
@@ -20,7 +21,7 @@ class QueryEncoder:
     """Weights of an ensemble of set encoders (m members, h hidden units, d dimensions).
 
     Attributes:
-        events: (items or 2 · items, m · h) event vectors; the second half is for dislikes.
+        events: (items, 1 or 2, m · h) event vectors; the second of an item is for dislikes.
         user_features: (user features or 0, m · h).
         count_in: (m, 2, c); count_in_bias: (m, c).
         count_out: (m, c, h); count_out_bias: (m, h).
@@ -45,14 +46,15 @@ class QueryEncoder:
         n_items, (members, hidden, dim) = len(self.bias), self.head.shape
         shots = histories.shots.astype(np.float32)[:, None]
         disliked = histories.values < 0
-        signed = len(self.events) > n_items
+        kinds, width = self.events.shape[1:]
+        signed = kinds > 1
         strength = np.abs(histories.values) if signed else np.maximum(histories.values, 0)
-        at = histories.items + n_items * disliked if signed else histories.items
+        at = kinds * histories.items + disliked if signed else histories.items
         told = sp.csr_array(
             (strength / np.sqrt(np.maximum(shots, 1.0))[histories.rows, 0], at, histories.indptr),
-            shape=(len(histories), len(self.events)),
+            shape=(len(histories), kinds * n_items),
         )
-        h: FloatArray = told @ self.events
+        h: FloatArray = told @ self.events.reshape(-1, width)
         if histories.features is not None and len(self.user_features):
             h += histories.features @ self.user_features
         h = h.reshape(len(h), members, hidden)
@@ -65,6 +67,28 @@ class QueryEncoder:
         q = np.matmul(h.transpose(1, 0, 2), self.head) + self.head_bias[:, None]
         return np.ascontiguousarray(q.transpose(1, 0, 2)).reshape(len(h), members * dim)
 
+    def grown(self, n_new: int) -> QueryEncoder:
+        """Return the same for a catalogue with `n_new` further items, which nobody wants."""
+        bias = longer(self.bias, n_new)
+        bias[len(self.bias) :] = self.bias.min()
+        return replace(
+            self, events=longer(self.events, n_new), items=longer(self.items, n_new), bias=bias
+        )
+
+    def roomy(self) -> QueryEncoder:
+        """Return the same with room for further items."""
+        return replace(
+            self, events=roomy(self.events), items=roomy(self.items), bias=roomy(self.bias)
+        )
+
     def arrays(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the weights by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+        """Return the weights by name; the vectors of dislikes stand after those of likes."""
+        out = {f.name: getattr(self, f.name) for f in fields(self)}
+        return out | {"events": self.events.swapaxes(0, 1).reshape(-1, self.events.shape[2])}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, npt.NDArray[np.float32]]) -> QueryEncoder:
+        """Rebuild from `arrays`."""
+        n_items, events = len(arrays["bias"]), arrays["events"]
+        by_item = events.reshape(-1, n_items, events.shape[1]).swapaxes(0, 1)
+        return cls(**arrays | {"events": np.ascontiguousarray(by_item)})

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core import registry
-from warmstart.core.errors import ConfigError
-from warmstart.core.types import FloatArray, Progress
+from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.types import FloatArray, IntArray, Progress
 from warmstart.data import Dataset, Id
 from warmstart.data.reviews import Reviews
 from warmstart.encoders import VectorCache, encode
@@ -68,6 +68,8 @@ def encode_reviews(
     users: Sequence[Id] | None = None,
     of: Literal["rows", "users"] = "rows",
     encoder: str = "text",
+    vectors: FloatArray | None = None,
+    modality: str = MODALITY,
     cache: VectorCache | None = None,
     progress: Progress | None = None,
 ) -> EncodedReviews:
@@ -79,11 +81,15 @@ def encode_reviews(
         users: whose vectors are wanted; by default all of the dataset's, in its order.
         of: "rows" for the reviews of pairs in the rows, "users" for all reviews of users with rows.
         encoder: a registered name.
+        vectors: (reviews, dim) in place of the encoder's, such as the preferences that a language
+            model extracted (`llm.extract.preference_rows`); rows that are not finite say nothing.
+        modality: what it is called in the dataset.
         cache: of vectors; by default the user's.
         progress: told how far it has come.
 
     Raises:
         ConfigError: no such encoder, or no such `of`.
+        DataError: not one vector for each review.
         MissingExtraError: the encoder is not installed.
 
     Example:
@@ -107,24 +113,27 @@ def encode_reviews(
     else:
         speaks = np.isin(user, rows.user)
     mine = reviews.where(speaks)
-    vectors, faults = _encoded(mine.texts, encoder, cache, progress)
     at = np.flatnonzero(speaks)
-    items, known = pooled(vectors, item[at], user[at], data.n_items)
+    if vectors is None:
+        found, faults = _encoded(mine.texts, encoder, cache, progress)
+    else:
+        found, faults = _given(vectors, len(reviews), at)
+    items, known = pooled(found, item[at], user[at], data.n_items)
     again = data.with_item_vectors(
-        MODALITY, list(data.items), np.where(known[:, None], items, np.float32(np.nan))
+        modality, list(data.items), np.where(known[:, None], items, np.float32(np.nan))
     )
     wanted = data.users.find(list(data.users) if users is None else list(users))
     place = np.full(data.n_users + 1, -1)  # the last is nobody's
     asked = np.unique(wanted[wanted >= 0])
     place[asked] = np.arange(len(asked))
     # what one wrote about one item is one voice, as above what one wrote is
-    found, found_known = pooled(vectors, place[user[at]], item[at], len(asked))
-    found = np.concatenate([found, np.zeros((1, vectors.shape[1]), np.float32)])
-    found_known = np.append(found_known, False)
+    users_said, users_known = pooled(found, place[user[at]], item[at], len(asked))
+    users_said = np.concatenate([users_said, np.zeros((1, found.shape[1]), np.float32)])
+    users_known = np.append(users_known, False)
     return EncodedReviews(
         data=again,
-        users=found[place[wanted]],
-        users_known=found_known[place[wanted]],
+        users=users_said[place[wanted]],
+        users_known=users_known[place[wanted]],
         used=len(mine) - len(faults),
         left_out=len(reviews) - len(mine),
         faults=tuple((int(at[row]), why) for row, why in faults),
@@ -170,6 +179,20 @@ def review_vectors(
     known = np.append(known, False)
     where = np.where(at >= 0, place[np.maximum(at, 0)], -1)
     return found[where], known[where]
+
+
+def _given(
+    vectors: FloatArray, n_reviews: int, at: IntArray
+) -> tuple[FloatArray, list[tuple[int, str]]]:
+    """Return the vectors of some reviews, and which of them say nothing."""
+    every = np.asarray(vectors, np.float32)
+    if every.ndim != 2 or len(every) != n_reviews:
+        raise DataError(
+            f"vectors of the shape {every.shape} for {n_reviews:,} reviews; give one row for each"
+        )
+    mine = every[at]
+    silent = np.flatnonzero(~np.isfinite(mine).all(axis=1)).tolist()
+    return mine, [(row, "nothing was read out of it") for row in silent]
 
 
 def _encoded(

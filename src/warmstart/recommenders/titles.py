@@ -89,7 +89,7 @@ class Titles:
         Raises:
             UnknownItemError: nothing fits, or several items do; proposes the nearest ones.
         """
-        known = int(self.ids.find([query])[0])
+        known = self.ids.place(query)
         if known >= 0 and isinstance(query, str) != self.ids.are_integers:
             return known
         if not isinstance(query, str) or self.titles is None:
@@ -137,7 +137,8 @@ class Titles:
         """Return the items whose title is this name with a subtitle behind it.
 
         Example:
-            >>> Titles(Ids([1, 2]), ["Star Wars: Episode IV (1977)", "Stargate"]).beginning("star wars")
+            >>> titles = Titles(Ids([1, 2]), ["Star Wars: Episode IV (1977)", "Stargate"])
+            >>> titles.beginning("star wars")
             [0]
         """
         return self._series.get(_bare(_spelled(name[:_LONGEST])), [])

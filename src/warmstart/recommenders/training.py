@@ -477,9 +477,11 @@ def _ensemble(encoders: list[SetEncoder]) -> QueryEncoder:
         # rows in memory as a file holds them, or a loaded model would round differently
         return np.ascontiguousarray(tensor.detach().numpy(), np.float32)
 
-    m = len(encoders)
+    m, n_items = len(encoders), len(encoders[0].bias)
+    events = np.concatenate([numpy(e.events) for e in encoders], axis=1)
+    by_item = events.reshape(-1, n_items, events.shape[1]).swapaxes(0, 1)
     return QueryEncoder(
-        events=np.concatenate([numpy(e.events) for e in encoders], axis=1),
+        events=by_item,
         user_features=np.concatenate(
             [numpy(e.user_features)[: e.n_features] for e in encoders], axis=1
         ),

@@ -148,7 +148,7 @@ class Client:
         )
 
     def ask(self, query: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
-        """Return the answer to a request in words: `items` with reasons, `conversation`, `question`.
+        """Return the answer to a request in words: `items`, `conversation`, `question` and more.
 
         Args:
             query: in English or Chinese.

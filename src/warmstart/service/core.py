@@ -24,6 +24,7 @@ from warmstart.service import people
 from warmstart.service.batching import Batches
 from warmstart.service.catalogues import Catalogue, Reading, Rows, Serving
 from warmstart.service.explaining import Reason, explained
+from warmstart.service.lately import Window
 from warmstart.service.logs import failed
 from warmstart.service.metrics import Metrics
 from warmstart.service.problems import Problem
@@ -46,6 +47,7 @@ class Service:
         store: of events, changes and keys.
         shelf: the models.
         metrics: its counters.
+        lately: its last lists.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Service:
         self.config, self.store, self.now = config or ServiceConfig(), store, now
         reading = Reading(self.config.content_root, self.config.trust_encoders)
         self.shelf = Shelf(model, store, reading, models=self.config.models)
-        self.metrics = Metrics()
+        self.metrics, self.lately = Metrics(), Window()
         self.metrics.served(self.shelf.current.version)
         self.ready = True
         self._language_model = language_model
@@ -106,6 +108,13 @@ class Service:
 
     async def recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:
         """Return a list and the version of the model that made it."""
+        begun = time.perf_counter()
+        found, version = await self._recommend(tenant, wanted)
+        self.lately.took(time.perf_counter() - begun)
+        self.lately.listed(tenant, found)
+        return found, version
+
+    async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:
         stored = await self._stored(tenant, wanted)
         serving, catalogue = await self.serving(tenant)
         fitted = catalogue.recommender.fitted
@@ -116,11 +125,12 @@ class Service:
             return found, serving.version
         history = people.as_history(fitted.catalogue, stored, wanted)
         items, scores = await self._batches.rank(fitted, history, wanted.k)
-        titles = fitted.catalogue.titles
+        there = items[items >= 0]
+        ids, title = fitted.catalogue.items.take(there), fitted.catalogue.titles.title
+        named = zip(ids, there.tolist(), scores.tolist(), strict=False)
         listed = [
-            Recommendation(fitted.catalogue.items[at], titles.title(at), score, rank)
-            for rank, (at, score) in enumerate(zip(items.tolist(), scores.tolist(), strict=True), 1)
-            if at >= 0
+            Recommendation(id, title(at), score, rank)
+            for rank, (id, at, score) in enumerate(named, 1)
         ]
         return listed, serving.version
 
@@ -147,7 +157,7 @@ class Service:
 
         def work() -> Any:  # noqa: ANN401
             return catalogue.recommender.next_question(
-                people.given(said.history),
+                people.given(catalogue.recommender.catalogue, said.history),
                 dislikes=said.dislikes,
                 not_seen=said.not_seen,
                 skipped=said.skipped,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import itertools
 import secrets
 import time
 from urllib.parse import urlsplit
 
 from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from warmstart.core.errors import ConfigError
@@ -51,6 +52,7 @@ class Gate:
             ) from None
         self._limiter = FixedWindowRateLimiter(MemoryStorage())
         self._running = self._reading = 0
+        self._process, self._numbers = secrets.token_hex(4), itertools.count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -59,7 +61,9 @@ class Gate:
             return
         begun, told = time.perf_counter(), _Told(send)
         who, error = None, None
-        scope.setdefault("state", {})["request"] = request = secrets.token_hex(8)
+        scope.setdefault("state", {})["request"] = request = (
+            f"{self._process}-{next(self._numbers)}"
+        )
         try:
             if scope["path"].startswith(_BEHIND_KEYS):
                 who = await self._who(scope)
@@ -74,7 +78,7 @@ class Gate:
         took = time.perf_counter() - begun
         method = scope["method"] if scope["method"] in _WITH_BODY | {"GET", "HEAD"} else "other"
         route = getattr(scope.get("route"), "path", None) or "unknown"
-        self._metrics.seconds.labels(method, route, told.status).observe(took)
+        self._metrics.took(method, route, told.status, took)
         if scope["path"].startswith(_BEHIND_KEYS):
             about = {
                 "request": request, "method": method, "route": route, "status": told.status,
@@ -94,11 +98,11 @@ class Gate:
         else:
             given = headers.get(b"authorization")
             who = await self._keys.who(None if given is None else given.decode("latin-1"))
-        if not self._limiter.hit(self._rate, who.key):
+        if not await self._limiter.hit(self._rate, who.key):
             self._metrics.refused.labels("rate").inc()
             seconds = max(1, round(self._rate.get_expiry()))
-            reset = self._limiter.get_window_stats(self._rate, who.key).reset_time
-            left = min(seconds, max(1, int(reset - time.time()) + 1))
+            window = await self._limiter.get_window_stats(self._rate, who.key)
+            left = min(seconds, max(1, int(window.reset_time - time.time()) + 1))
             raise Problem(429, "this key asks too often; wait, then go on", retry_after=left)
         return who
 

@@ -106,6 +106,21 @@ async def about(who: Reader, request: Request) -> Response:
     )
 
 
+@router.get("/stats", tags=["models"])
+async def stats(who: Admin, request: Request) -> Response:
+    """Return what the last lists were like: how long they took, how much they show of the items.
+
+    `coverage` is the share of the items that stood on any list, `popularity` the mean place of what
+    was listed among all items by their likes (chance gives .5), `top_share` the share of all places
+    that went to the tenth of the items listed most.
+    """
+    service = service_of(request)
+    serving, catalogue = await service.serving(who.tenant)
+    found = service.lately.figures(who.tenant, catalogue.recommender.catalogue)
+    times = service.lately.milliseconds() if who.runs_the_service else {}
+    return answer({"model": serving.version, "milliseconds": times, "lately": found})
+
+
 @router.get("/models", response_model=Models, tags=["models"])
 async def models(who: Admin, request: Request) -> Response:
     """Return which model serves, and which could."""

@@ -16,6 +16,7 @@ from warmstart.core.types import Histories
 from warmstart.data.evidence import EvidenceRule
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.history import Entry, as_histories, read_history
+from warmstart.recommenders.history import Event as Understood
 from warmstart.service.schemas import MOST_HISTORY, NewEvent, Past, Person
 from warmstart.store import Event
 
@@ -70,14 +71,29 @@ def history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> li
     for place, event in zip(at, stored, strict=True):
         said = evidence(event.event, event.value, rule)
         if place >= 0 and said is not None:
-            item = catalogue.items[int(place)]
-            entries.append({"item": item, "value": said, "timestamp": event.timestamp})
-    return [*entries[-MOST_HISTORY:], *given(person.history)]
+            entries.append(Understood(int(place), said, event.timestamp))
+    return [*entries[-MOST_HISTORY:], *given(catalogue, person.history)]
 
 
-def given(said: Iterable[Past | str | int]) -> list[Entry]:
-    """Return the entries of a request."""
-    return [one.model_dump(exclude_none=True) if isinstance(one, Past) else one for one in said]
+def given(catalogue: Catalogue, said: Iterable[Past | str | int]) -> list[Entry]:
+    """Return the entries of a request.
+
+    Raises:
+        UnknownItemError: an item is not in the catalogue.
+    """
+    return [_entry(catalogue, one) if isinstance(one, Past) else one for one in said]
+
+
+def _entry(catalogue: Catalogue, one: Past) -> Entry:
+    if one.rating is None and one.value is None and one.event is not None:
+        plain = catalogue.schema.evidence.of_event(one.event)
+        if plain is not None:
+            return Understood(catalogue.titles.find(one.item), plain)
+    said: dict[str, Any] = {"item": one.item}
+    for name, value in (("event", one.event), ("rating", one.rating), ("value", one.value)):
+        if value is not None:
+            said[name] = value
+    return said
 
 
 def as_history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> Histories:

@@ -13,6 +13,13 @@ TENANT = "default"
 """The tenant of whoever runs the service; its admins may exchange models."""
 
 
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not everywhere
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class ServiceConfig(Config):
     """How the service runs.
 
@@ -38,7 +45,7 @@ class ServiceConfig(Config):
     most_at_once: int = Field(64, ge=1)
     most_reading: int = Field(256, ge=1)
     seconds_to_read: float = Field(10.0, gt=0)
-    threads: int = Field(default_factory=lambda: max(1, os.cpu_count() or 1), ge=1, le=256)
+    threads: int = Field(default_factory=_cores, ge=1, le=256)
     rate: str = "60000/minute"
     key_seconds: float = Field(1.0, ge=0, le=60)
     poll_seconds: float = Field(0.5, gt=0, le=60)

@@ -13,7 +13,7 @@ from warmstart.core.errors import ArtifactError, ConfigError
 from warmstart.recommenders.artifact import MANIFEST
 from warmstart.recommenders.recommender import Recommender, load
 from warmstart.service.catalogues import Reading, Rows, Serving
-from warmstart.service.logs import failed, log
+from warmstart.service.logs import log
 from warmstart.service.settings import TENANT
 from warmstart.store import Store
 
@@ -145,7 +145,7 @@ def warm(model: Recommender) -> None:
     try:
         model.fitted.words  # noqa: B018  (made now, not under the first request)
     except (ConfigError, ImportError) as error:
-        failed("no_words", error)
+        log("model_hears_no_words", why=type(error).__name__)
 
 
 def _digest(path: Path) -> str:

@@ -23,6 +23,10 @@ class Connection(Protocol):
         """Run a statement for each of the values; return how many rows changed."""
         ...
 
+    def insert(self, table: str, rows: Sequence[Values]) -> int:
+        """Insert rows in their order, but none whose key is there; return how many were new."""
+        ...
+
     def forget(self) -> None:
         """Have the bytes that this transaction deletes leave the files, soon after it."""
         ...

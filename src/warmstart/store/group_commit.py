@@ -60,6 +60,10 @@ class GroupCommit:
         with self._lock:
             if self._closed:
                 raise StoreError("the store is closed; open it again")
+            if not self._thread.is_alive():
+                raise StoreError(
+                    "the store was opened before this process was forked; open it here"
+                )
             self._waiting.put(job)
         result: T = job.done.result()
         return result

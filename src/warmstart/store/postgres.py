@@ -26,6 +26,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 _TURN = 0x57415253  # the lock of whoever writes
 _PATIENCE = "10s"
 _MOST_CONNECTIONS = 40
+_TYPES = {"event": "text", "value": "float8", "timestamp": "float8", "deleted": "float8"}
 
 
 class PostgresDatabase:
@@ -142,6 +143,19 @@ class _Statements:
         if not values:
             return 0
         return max(0, self._connection.execute(sa.text(sql), list(map(dict, values))).rowcount)
+
+    def insert(self, table: str, rows: Sequence[Values]) -> int:
+        """Send columns rather than rows: one statement is many times as fast as one for each."""
+        if not rows:
+            return 0
+        names = list(rows[0])
+        columns = ", ".join(f"CAST(:{name} AS {_TYPES.get(name, 'bytea')}[])" for name in names)
+        sql = (
+            f"INSERT INTO {table} ({', '.join(names)}) SELECT * FROM unnest({columns}) "
+            "ON CONFLICT DO NOTHING"
+        )
+        values = {name: [row[name] for row in rows] for name in names}
+        return max(0, self._connection.execute(sa.text(sql), values).rowcount)
 
     def forget(self) -> None:
         pass

@@ -3,7 +3,8 @@
 Write-ahead log, and an fsync before a commit returns (`synchronous=FULL`). One connection writes,
 any number read. Deleted bytes are overwritten, and the log is emptied after a deletion.
 
-A damaged file is never written to: what can be read of it still is. A new file is made under
+A damaged file is never written to: what can be read of it still is, and `healthy` says that it may
+not be all. A new file is made under
 another name and moved into place whole, so that an empty file is always a damaged one.
 """
 
@@ -38,6 +39,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             event_id BLOB NOT NULL, user_id BLOB NOT NULL, item_id BLOB NOT NULL,
             event TEXT NOT NULL, value REAL, timestamp REAL NOT NULL,
             UNIQUE (tenant, event_id))""",
+        "CREATE INDEX events_of_tenant ON events (tenant)",  # which are in the order of number
         "CREATE INDEX events_of_user ON events (tenant, user_id)",
         "CREATE TABLE tombstones (mark BLOB PRIMARY KEY, deleted REAL NOT NULL) WITHOUT ROWID",
         """CREATE TABLE posteriors (
@@ -47,7 +49,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE item_changes (
             number INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT, tenant BLOB NOT NULL,
             kind TEXT NOT NULL, rows TEXT NOT NULL, timestamp REAL NOT NULL)""",
-        "CREATE INDEX item_changes_of_tenant ON item_changes (tenant, number)",
+        "CREATE INDEX item_changes_of_tenant ON item_changes (tenant)",
         """CREATE TABLE api_keys (
             id TEXT NOT NULL PRIMARY KEY, salt BLOB NOT NULL, digest BLOB NOT NULL,
             tenant BLOB NOT NULL, scopes TEXT NOT NULL, created REAL NOT NULL, revoked REAL)""",
@@ -128,8 +130,9 @@ class SqliteDatabase:
         """Return why nothing can be written, as far as is known."""
         if self._damage:
             return (
-                f"the store {self.path} is damaged ({self._damage}) and is not written to; keep a "
-                "copy of it and of the files beside it, and put a backup in its place"
+                f"the store {self.path} is damaged ({self._damage}): it is not written to, and "
+                "what is read may not be all; keep a copy of it and of the files beside it, and "
+                "put a backup in its place"
             )
         return ""
 
@@ -149,6 +152,7 @@ class SqliteDatabase:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         made = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.new")
         try:
+            made.touch(mode=0o600)  # what users do is nobody else's business
             with contextlib.closing(sqlite3.connect(made, isolation_level=None)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = FULL")
@@ -266,6 +270,15 @@ class _Statements:
 
     def change(self, sql: str, values: Sequence[Values]) -> int:
         return max(0, self._connection.executemany(sql, values).rowcount)
+
+    def insert(self, table: str, rows: Sequence[Values]) -> int:
+        if not rows:
+            return 0
+        names = ", ".join(rows[0])
+        marks = ", ".join(f":{name}" for name in rows[0])
+        return self.change(
+            f"INSERT INTO {table} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING", rows
+        )
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

@@ -50,12 +50,7 @@ def append(connection: Connection, salt: bytes, rows: Sequence[Row]) -> Receipt:
     tenant = rows[0]["tenant"]
     gone = _deleted(connection, salt, tenant, {row["user_id"] for row in rows})
     wanted = [row for row in rows if row["user_id"] not in gone] if gone else rows
-    accepted = connection.change(
-        f"INSERT INTO events (tenant, {_COLUMNS}) VALUES "
-        "(:tenant, :event_id, :user_id, :item_id, :event, :value, :timestamp) "
-        "ON CONFLICT (tenant, event_id) DO NOTHING",
-        wanted,
-    )
+    accepted = connection.insert("events", wanted)
     refused = tuple(unpacked(user) for user in sorted(gone))
     return Receipt(accepted, len(wanted) - accepted, refused)
 
@@ -95,10 +90,7 @@ def delete(connection: Connection, salt: bytes, tenant: bytes, user: bytes, now:
     count = connection.change(
         "DELETE FROM events WHERE tenant = :tenant AND user_id = :user", whose
     )
-    connection.change(
-        "INSERT INTO tombstones (mark, deleted) VALUES (:mark, :now) ON CONFLICT (mark) DO NOTHING",
-        [{"mark": _mark(salt, tenant, user), "now": now}],
-    )
+    connection.insert("tombstones", [{"mark": _mark(salt, tenant, user), "deleted": now}])
     return count
 
 
@@ -153,11 +145,12 @@ def _event(row: tuple[Any, ...]) -> Event:
 
 
 def _ids(raw: Sequence[bytes]) -> pa.Array:
-    ids = [unpacked(one) for one in raw]
-    if ids and all(isinstance(id, int) and id in _INT64 for id in ids):
-        return pa.array(ids, pa.int64())
-    texts = [str(id).encode("utf-8", "replace").decode() for id in ids]
-    return pa.array(texts, pa.large_string())
+    """Return ids as a column of one type; each distinct one is read once."""
+    ids = {one: unpacked(one) for one in set(raw)}
+    if ids and all(isinstance(id, int) and id in _INT64 for id in ids.values()):
+        return pa.array([ids[one] for one in raw], pa.int64())
+    texts = {one: str(id).encode("utf-8", "replace").decode() for one, id in ids.items()}
+    return pa.array([texts[one] for one in raw], pa.large_string())
 
 
 def _name(event: Event) -> str:

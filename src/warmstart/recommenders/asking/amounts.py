@@ -14,10 +14,14 @@ from warmstart.llm.wish import MOST_ITEMS, Operator
 from warmstart.recommenders.asking.attributes import Attributes, Kind
 
 KINDS_EN = (
-    r"films?|movies?|pictures?|shows?(?! me| us)|series|books?|novels?|songs?|tracks?|albums?|games?|"
+    r"films?|movies?|pictures?|shows?(?! me| us)|series|books?|novels?|songs?|tracks?|albums?|"
+    r"games?|"
     r"videos?|items?|products?|things?|titles?|articles?|recommendations?|suggestions?|ones|classics"
 )
-KINDS_ZH = r"电影|影片|片子|电视剧|剧集|剧|节目|动漫|书籍|图书|书|小说|歌曲|歌|专辑|音乐|游戏|商品|产品|视频|文章"
+KINDS_ZH = (
+    r"电影|影片|片子|电视剧|剧集|剧|节目|动漫|书籍|图书|书|小说|歌曲|歌|专辑|音乐|游戏|商品|"
+    r"产品|视频|文章"
+)
 
 _ONES = {
     "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
@@ -43,7 +47,8 @@ _COUNTS_ZH = (
 )
 
 _AMOUNT = (
-    r"(?P<cur>[$€£¥￥])?\s*(?P<n>\d+(?:[.,]\d+)?|[一二两三四五六七八九十百]+|an?|two|three|half an)\s*"
+    r"(?P<cur>[$€£¥￥])?\s*(?P<n>\d+(?:[.,]\d+)?|"
+    r"[一二两三四五六七八九十百]+|an?|two|three|half an)\s*"
     r"(?P<unit>dollars?|usd|bucks|euros?|pounds?|yuan|rmb|minutes?|mins?\b|hours?|hrs?\b|h\b|pages?|"
     r"stars?|points?|元|块钱?|人民币|美元|分钟|个?半?小时|页|星|分)?(?P<half>半)?"
 )
@@ -138,7 +143,7 @@ def bounds(text: str, known: Attributes) -> list[Bound]:
         (rf"\b(?P<said>{_ABOVE_EN})\s+{_AMOUNT}", ">", ">="),
         (rf"(?P<said>{_BELOW_ZH})\s*{_AMOUNT}", "<", "<="),
         (rf"(?<!不)(?P<said>{_ABOVE_ZH})\s*{_AMOUNT}", ">", ">="),
-        (rf"{_AMOUNT}\s*(?P<said>以下|以内|之内|之下|or less|or under|or shorter|or fewer)", "<=", "<="),
+        (rf"{_AMOUNT}\s*(?P<said>以下|以内|之内|之下|or less|or under|or shorter)", "<=", "<="),
         (rf"{_AMOUNT}\s*(?P<said>以上|之上|起|or more|or longer|or above|and up)", ">=", ">="),
     )  # fmt: skip
     ranged = (

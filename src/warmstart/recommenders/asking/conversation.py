@@ -1,9 +1,9 @@
 """A conversation: what was asked for so far, and how the next sentence changes it.
 
-"older", 更老一点: before the items just shown; "shorter", "cheaper": likewise, where the catalogue has
-such a column. "more like the second one", 像第二个那样; "not the third". "More", 再来几部: others of the
-same. "less violent", 不要动画片: further wishes, which replace what they contradict. "Start over",
-重新来. A state is never changed; each turn returns another.
+"older", 更老一点: before the items just shown; "shorter", "cheaper": likewise, where the
+catalogue has such a column. "more like the second one", 像第二个那样; "not the third". "More",
+再来几部: others of the same. "less violent", 不要动画片: further wishes, which replace what they
+contradict. "Start over", 重新来. A state is never changed; each turn returns another.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class Turn:
 
 
 _FRESH = re.compile(
-    r"\bstart (?:over|again|afresh)\b|\bforget (?:it|that|everything)\b|重新来|重新开始|重来|从头来",
+    r"\bstart (?:over|again|afresh)\b|\bforget (?:it|that|everything)\b|重新来|"
+    r"重新开始|重来|从头来",
     re.IGNORECASE,
 )
 _OTHERS = re.compile(
@@ -87,7 +88,8 @@ _CHINESE = dict(zip("一二三四五六七八九十", range(1, 11), strict=True)
 _PLACE = re.compile(
     rf"(?P<cue>\b(?:more|something|anything|others?)? ?(?:like|similar to)|\bnot(?: like)?|\bno|"
     rf"\b(?:i )?(?:hate|hated|dislike|disliked)|\b(?:i )?(?:like|liked|love|loved)|"
-    rf"\b(?:i(?:'ve| have)? )?(?:seen|saw|know|read)|像|类似|跟|和|不要|不喜欢|讨厌|喜欢|看过|读过|听过)?"
+    rf"\b(?:i(?:'ve| have)? )?(?:seen|saw|know|read)|像|类似|跟|和|"
+    rf"不要|不喜欢|讨厌|喜欢|看过|读过|听过)?"
     rf"\s*(?:the |number |no\. ?|#)?"
     rf"(?:(?P<word>{'|'.join(_ORDINALS)})(?: (?:one|film|movie|book|item))?\b"
     rf"|(?P<zh>第(?:\d{{1,2}}|[一二三四五六七八九十])[部本个首条]?)"

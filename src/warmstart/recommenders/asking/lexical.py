@@ -26,7 +26,8 @@ _RUN = re.compile("[\u3400-\u9fff]+|[^\\W_\u3400-\u9fff]+")
 _STOP = frozenset(
     "a an and are as at be but by for from had has have he her his i if in into is it its me my no "
     "not of on or our she so some that the their them they this to was we were what when which who "
-    "will with you your film films movie movies book books about like more one two 电影 影片".split()
+    "will with you your film films movie movies book books about like more one two 电影 "
+    "影片".split()
 )
 
 
@@ -40,8 +41,8 @@ class Lexical:
 
     Example:
         >>> index = Lexical.of_texts(["a submarine under ice", "潜水艇大战", "two dogs"])
-        >>> index.score(["submarines"]).argmax(), index.score(["潜水艇"]).argmax()
-        (0, 1)
+        >>> [int(index.score([asked]).argmax()) for asked in ("submarines", "潜水艇")]
+        [0, 1]
     """
 
     terms: dict[str, int]

@@ -14,7 +14,7 @@ from warmstart.recommenders.asking.amounts import KINDS_EN
 from warmstart.recommenders.asking.attributes import Attributes
 from warmstart.recommenders.titles import Titles
 
-MOST_WORDS = 10
+MOST_WORDS = 14
 """Of a title that is looked for."""
 
 _LIKENESS = re.compile(
@@ -34,10 +34,14 @@ _OPINION = re.compile(
 )
 _CHAIN = re.compile(r"^\s*(?:,|and|or|&|,\s*and|和|与|、|或|及|以及)\s*$", re.IGNORECASE)
 _QUOTED = re.compile(r"《([^》]{1,120})》|[\"“]([^\"“”]{1,120})[\"”]|「([^」]{1,120})」")
-_WORD = re.compile(r"[^\W_]+(?:['’.&:!-]+[^\W_]+)*[.!]?|&", re.UNICODE)
+_WORD = re.compile(
+    "[\u3400-\u9fff]|[^\\W_\u3400-\u9fff]+(?:['’.&:!-]+[^\\W_\u3400-\u9fff]+)*[.!]?|&"
+)
 _SMALL = frozenset("a an and as at but by de du for from in la le of on or the to vs with".split())
 _TAIL = re.compile(
-    r"[,.;!?，。；！？、]|\b(?:but|with|without|and no|and not|from|before|after|please|for)\b|的|但|这样|那样|一样",
+    r"[,.;!?，。；！？、]|"
+    r"\b(?:but|with|without|and no|and not|from|before|after|please|for)\b|的|但|"
+    r"这样|那样|一样",
     re.IGNORECASE,
 )
 _CHINESE = re.compile("[\u3400-\u9fff]")
@@ -101,9 +105,9 @@ def _at(
     chained = last is not None and _CHAIN.match(text[last.stop : start]) is not None
     alike = _LIKENESS.search(before) is not None
     told = _OPINION.search(before) is not None
-    capital = words[at][0][0].isupper() or words[at][0][0].isdigit()
+    capital = _capital(words[at][0])
     chinese = _CHINESE.match(words[at][0]) is not None
-    if not (alike or chained or told or capital):
+    if not (alike or chained or told or capital or (chinese and not at)):
         return None
     if chinese:
         return _in_chinese(text, start, alike, titles)
@@ -111,7 +115,7 @@ def _at(
         part = words[at : at + size]
         stop = part[-1].end()
         name = text[start:stop]
-        if "," in name.partition(", ")[0] or any(_CHINESE.search(w[0]) for w in part):
+        if any(_CHINESE.search(w[0]) for w in part):
             continue
         bare = name.rstrip(".!") if name[-1] in ".!" else name
         if not (titles.bearing(bare) or titles.beginning(bare)):
@@ -122,7 +126,7 @@ def _at(
         upper = _capitals(part)
         is_value = any(m.stop - m.start >= len(bare) for m in known.mentions(bare))
         behind = _LIKENESS_BEHIND.match(text, stop) is not None
-        if is_value and not ((alike or chained) and upper):
+        if is_value and not ((alike or chained or told) and upper):
             continue
         if alike or behind or (upper and (size > 1 or chained or told)):
             return Named(text[start:stop], start, stop)
@@ -139,7 +143,7 @@ def _unknown(text: str, words: list[re.Match[str]], at: int) -> Named | None:
     for word in words[at : at + MOST_WORDS]:
         if _TAIL.search(text[stop : word.start()]) or _CHINESE.search(word[0]):
             break
-        if not (word[0][0].isupper() or word[0][0].isdigit() or word[0].lower() in _SMALL):
+        if not (_capital(word[0]) or word[0].lower() in _SMALL):
             break
         stop = word.end()
     start = words[at].start()
@@ -163,10 +167,11 @@ def _in_chinese(text: str, start: int, alike: bool, titles: Titles) -> Named | N
 
 def _capitals(part: list[re.Match[str]]) -> bool:
     """Whether the words are written as a title: capitals, but for small words inside."""
-    return all(
-        w[0][0].isupper() or w[0][0].isdigit() or (place and w[0].lower() in _SMALL)
-        for place, w in enumerate(part)
-    )
+    return all(_capital(w[0]) or (place and w[0].lower() in _SMALL) for place, w in enumerate(part))
+
+
+def _capital(word: str) -> bool:
+    return word[0].isdigit() or any(c.isupper() for c in word)
 
 
 def _inside(place: int, named: Named) -> bool:

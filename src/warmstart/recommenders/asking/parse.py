@@ -4,9 +4,9 @@ Clauses say what is wanted and what is not (`encoders.clauses`). Out of each are
 items, values of the catalogue, years, other bounds, and a count. What is left is what the items
 should be like, in the words of the request.
 
-- A value that is named is a condition: "comedies", 不要动画片. Where several of one column are joined
-  ("comedies or westerns"), where the words only lean to a value ("funny"), or where it is a matter
-  of degree ("less romance", "no slow dramas"), it is part of the likes or dislikes.
+- A value that is named is a condition: "comedies", 不要动画片. Where several of one column are
+  joined ("comedies or westerns"), where the words only lean to a value ("funny"), or where it is
+  a matter of degree ("less romance", "no slow dramas"), it is part of the likes or dislikes.
 - An amount is a condition where the catalogue has such a column, and words where it has none.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from warmstart.encoders.clauses import spans
 from warmstart.encoders.eras import Era, mentions
@@ -56,11 +57,14 @@ _FILLER_EN = re.compile(
     r"those|one|just|really|hi|hello|hey|thanks|thank|which|kids|friends|also|then|so|not|too|set|"
     r"made|most|very|other|another|evening|weekend|idea|ideas|i'd|i'm|let|know|whatever|am|"
     r"looking|all|time|how|get|list|help|bored|loved?|liked?|hated?|enjoyed|seen|watched|ideally|"
-    r"preferably|similar|starring|directed|written|featuring|who|in the style|my|mine|our|much|many|lot|lots)\b",
+    r"preferably|similar|"
+    r"starring|directed|written|featuring|who|in the style|my|mine|our|much|many|lot|"
+    r"lots)\b",
     re.IGNORECASE,
 )
 _FILLER_ZH = re.compile(
-    rf"{KINDS_ZH}|今晚|今天|现在|晚上|周末|什么|怎么|哪些|有没有|没有|推荐|一些|一下|一点|几部|好看|好听|好玩|"
+    rf"{KINDS_ZH}|今晚|今天|现在|晚上|周末|什么|怎么|哪些|有没有|没有|"
+    r"推荐|一些|一下|一点|几部|好看|好听|好玩|"
     r"喜欢|类似|还有|其他|随便|帮我|给我|我|你|请|想|看|听|读|买|玩|要|有|吗|呢|吧|啊|的|了|片|部|本|个|些|点|"
     r"很|也|都|还|和|或|这样|那样|一样|过|爱|来|再|找|好|新|得|是|就|能|会|可以|以及|谢谢|觉得|不错|像|跟|"
     r"左右|大概|大约|题材|导演|主演|出演|演"
@@ -151,7 +155,7 @@ def parse(query: str, titles: Titles, known: Attributes) -> Wish:
 
 
 def says_nothing(wish: Wish) -> bool:
-    """Whether a wish carries no taste: 我喜欢看电影，推荐一些电影。"""
+    """Return whether a wish carries no taste, as 我喜欢看电影，推荐一些电影 does not."""
     return not (
         wish.likes or wish.dislikes or wish.liked_items or wish.disliked_items or wish.filters
     )
@@ -237,7 +241,7 @@ def _values(read: _Reading, clauses: Sequence[tuple[int, int, int]], known: Attr
                     read.require(mention.column, "has not", mention.value)
                     read.take(mention.start, mention.stop)
     for column, mentioned in wanted.items():
-        gaps = [read.text[a.stop : b.start] for a, b in zip(mentioned, mentioned[1:], strict=False)]
+        gaps = [read.text[a.stop : b.start] for a, b in pairwise(mentioned)]
         if len({m.value for m in mentioned}) == 1 or all(_ADJACENT.fullmatch(g) for g in gaps):
             for mention in mentioned:
                 read.require(column, "has", mention.value)

@@ -44,7 +44,7 @@ class Fusion(Config):
     """
 
     taste: float = 2.0
-    lexical: float = 2.0
+    lexical: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,8 @@ class Retriever:
             dislikes: phrases that they should not be like.
             mask: (items,) which may be returned; None for all.
         """
-        heard, flags = None, []
+        heard: Heard | None = None
+        flags: list[str] = []
         scores = self.taste(histories)
         if likes or dislikes:
             wish, heard, flags = self._wish(likes, dislikes)
@@ -140,11 +141,12 @@ class Retriever:
         return Found(items[0][there], best[0][there], heard, tuple(flags))
 
     def taste(self, histories: Histories) -> FloatArray:
-        """Return (items,) the standardised scores of the one user; popularity for an unknown one."""
+        """Return (items,) one user's scores, standardised; popularity where they say nothing."""
         scores = np.asarray(self.fitted.method.score(histories), np.float32)
         if not np.ptp(scores) > 0:
             scores = np.log1p(self.fitted.catalogue.likes[None].astype(np.float32))
-        return standardised(scores)[0]
+        found: FloatArray = standardised(scores)[0]
+        return found
 
     def diverse(self, histories: Histories, k: int, mask: Mask | None = None) -> Found:
         """Return a list for somebody who says nothing: of the best, those unlike each other.
@@ -159,7 +161,8 @@ class Retriever:
         """
         found = self.find(histories, max(k, MOST_CHOICES), mask=mask)
         kinds = [frozenset(self.kinds(int(i))) for i in found.items]
-        left, order = list(range(len(found.items))), []
+        left = list(range(len(found.items)))
+        order: list[int] = []
         while left and len(order) < k:
             best = max(left, key=lambda i: float(found.scores[i]) - _likeness(i, order, kinds))
             order.append(best)
@@ -168,7 +171,7 @@ class Retriever:
 
     def kinds(self, item: int) -> list[tuple[str, str]]:
         """Return (column, value) of an item, of the columns with few values."""
-        return [pair for pair in self._kinds[item]] if self._kinds else []
+        return self._kinds[item]
 
     @cached_property
     def _kinds(self) -> list[list[tuple[str, str]]]:

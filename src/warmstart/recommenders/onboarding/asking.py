@@ -12,7 +12,12 @@ from warmstart.core.types import FloatArray, Histories
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.onboarding.interview import Interview
 from warmstart.recommenders.onboarding.knowledge import Knowledge, knowledge_of_likes
-from warmstart.recommenders.onboarding.policies import DEFAULT_POLICY, choose, lookup
+from warmstart.recommenders.onboarding.policies import (
+    DEFAULT_POLICY,
+    WITHOUT_WEIGHTS,
+    choose,
+    lookup,
+)
 from warmstart.recommenders.onboarding.ratings import known_values
 
 ENOUGH = 0.01
@@ -77,7 +82,8 @@ def next_question(
     asked[0, list(skipped)] = True
     state = replace(state, asked=asked, number=state.number + len(skipped))
     may = catalogue.served(allowed)
-    item = int(choose(lookup(policy or DEFAULT_POLICY), knowledge, state, may, rng)[0])
+    name = policy or (WITHOUT_WEIGHTS if knowledge.weights is None else DEFAULT_POLICY)
+    item = int(choose(lookup(name), knowledge, state, may, rng)[0])
     if item < 0:
         return None
     seen = float(state.chance_seen(knowledge)[0, item])

@@ -80,6 +80,11 @@ class Interview:
             return knowledge.seen.gain(self.met, knowledge.target_seen)
         return self.gain(knowledge) * self.chance_seen(knowledge)
 
+    def expected_rmse(self, knowledge: Knowledge) -> npt.NDArray[np.float64]:
+        """Return (users,) the error of the expected ratings that the belief itself expects."""
+        noise = float(knowledge.ratings.noise.mean())
+        return np.sqrt(self.left(knowledge).astype(np.float64) + noise)
+
     def left(self, knowledge: Knowledge) -> FloatArray:
         """Return (users,) the variance that is left, which `value` is a part of."""
         belief, target = self.taste, knowledge.target

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.errors import MissingExtraError
@@ -147,7 +148,7 @@ def learn_weights(
         users = rng.choice(cut[number], n, replace=False)
         people = fold.people.take(np.tile(users, config.policy.samples))
         shown, allowed, asked, transcript = _sampled(fold, people, items, weights, rng, config)
-        after = -transcript.rmse[:, 1:].T / config.policy.questions
+        after = -_error(transcript, config)[:, 1:].T / config.policy.questions
         reward = np.cumsum(after[::-1], axis=0)[::-1].copy()
         if fold.score is not None and config.policy.ranking:
             horizon = int(rng.choice(horizons))
@@ -170,13 +171,14 @@ def learn_weights(
             )
         )  # fmt: skip
 
+    updates = min(config.policy.updates, sum(cut))  # few users have little to teach
+
     def on_update(done: int) -> None:
         if progress is not None:
-            progress(done, config.policy.updates, f"questions, update {done}")
+            progress(done, updates, f"questions, update {done}")
 
-    return train_policy(
-        play, START, config.policy, validate=validate, seed=seed, on_update=on_update
-    )
+    settings = config.policy.model_copy(update={"updates": updates})
+    return train_policy(play, START, settings, validate=validate, seed=seed, on_update=on_update)
 
 
 def _most_rated(knowledge: Knowledge, config: OnboardingConfig) -> IntArray:
@@ -199,6 +201,7 @@ def _sampled(
     allowed = np.empty((steps, rows, len(items)), bool)
     asked, values = np.empty((steps, rows), np.int64), np.empty((steps, rows))
     rmse = [errors(ratings, state.taste, people.query)]
+    expected = [state.expected_rmse(knowledge)]
     for step in range(steps):
         shown[step], allowed[step] = features(knowledge, state), ~state.asked
         chance = np.where(allowed[step], shown[step] @ weights, -np.inf)
@@ -206,8 +209,17 @@ def _sampled(
         values[step] = people.answers(items[asked[step]])
         state = state.after(knowledge, asked[step], values[step])
         rmse.append(errors(ratings, state.taste, people.query))
-    transcript = Transcript(items[asked].T, values.T, np.stack(rmse, axis=1))
+        expected.append(state.expected_rmse(knowledge))
+    told = np.stack(rmse, axis=1), np.stack(expected, axis=1)
+    transcript = Transcript(items[asked].T, values.T, *told)
     return shown, allowed, asked, transcript
+
+
+def _error(transcript: Transcript, config: OnboardingConfig) -> npt.NDArray[np.float64]:
+    """Return (users, questions + 1) the error that is rewarded for being small."""
+    share = config.policy.believed
+    found: npt.NDArray[np.float64] = (1 - share) * transcript.rmse + share * transcript.expected
+    return found
 
 
 def _quality(
@@ -225,7 +237,7 @@ def _quality(
         reinforce, knowledge, fold.people,
         questions=config.policy.questions, rng=generator(0, "validation"),
     )  # fmt: skip
-    earned = -float(transcript.rmse[:, 1:].mean())
+    earned = -float(_error(transcript, config)[:, 1:].mean())
     if fold.score is not None and config.policy.ranking:
         ranked = [ranking_after(transcript, fold.people, h, fold.score, evidence) for h in horizons]
         earned += config.policy.ranking * float(np.nanmean(ranked))

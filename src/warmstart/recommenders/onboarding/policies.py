@@ -102,8 +102,11 @@ POLICIES: Mapping[str, Policy] = {
     "reinforce": reinforce,
 }
 
-DEFAULT_POLICY = "information-gain"
+DEFAULT_POLICY = "reinforce"
 """What asks best, see `docs/onboarding.md`."""
+
+WITHOUT_WEIGHTS = "information-gain"
+"""What asks where a model has no learned policy."""
 
 
 def lookup(name: str) -> Policy:

@@ -92,15 +92,19 @@ class Transcript:
         items: (users, questions) what was asked; -1 where nothing was left.
         values: (users, questions) the answers; NaN is "not seen".
         rmse: (users, questions + 1) over the query set, after 0, 1, … questions.
+        expected: (users, questions + 1) what the belief expects it to be.
     """
 
     items: IntArray
     values: npt.NDArray[np.float64]
     rmse: npt.NDArray[np.float64]
+    expected: npt.NDArray[np.float64]
 
     def take(self, users: IntArray) -> Transcript:
         """Return what these users were asked and said."""
-        return Transcript(self.items[users], self.values[users], self.rmse[users])
+        return Transcript(
+            self.items[users], self.values[users], self.rmse[users], self.expected[users]
+        )
 
     @property
     def answered(self) -> npt.NDArray[np.float64]:
@@ -136,6 +140,7 @@ def interview(
         known = where_stored(people.pool)
         may = known if may is None else known & may
     items, values, rmse = [], [], [errors(knowledge.ratings, state.taste, people.query)]
+    expected = [state.expected_rmse(knowledge)]
     for _ in range(questions):
         asked = choose(policy, knowledge, state, may, rng)
         said = people.answers(asked)
@@ -143,7 +148,13 @@ def interview(
         items.append(asked)
         values.append(said)
         rmse.append(errors(knowledge.ratings, state.taste, people.query))
-    return Transcript(np.stack(items, 1), np.stack(values, 1), np.stack(rmse, 1))
+        expected.append(state.expected_rmse(knowledge))
+    return Transcript(
+        np.stack(items, axis=1),
+        np.stack(values, axis=1),
+        np.stack(rmse, axis=1),
+        np.stack(expected, axis=1),
+    )
 
 
 def errors(prior: LinearPrior, belief: Posterior, query: sp.csr_array) -> npt.NDArray[np.float64]:

@@ -29,6 +29,7 @@ def upgrade() -> None:
         sa.Column("timestamp", sa.Double, nullable=False),
         sa.UniqueConstraint("tenant", "event_id"),
     )
+    op.create_index("events_of_tenant", "events", ["tenant", "number"])
     op.create_index("events_of_user", "events", ["tenant", "user_id"])
     op.create_table(
         "tombstones",

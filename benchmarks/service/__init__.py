@@ -1,0 +1,1 @@
+"""What the service and its store keep up with; see `http` and `store`."""
