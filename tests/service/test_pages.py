@@ -331,6 +331,7 @@ def test_an_item_added_by_the_operator_is_recommended_at_once(page, served):
 
 
 def test_the_operator_sees_the_model_and_its_bias(page, served):
+    expected(served, [], 10)
     page.goto("/operator.html")
     about = served.good("GET", "/v1/model")
     expect(page.locator("#model")).to_contain_text(about["model"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter
@@ -46,8 +47,8 @@ async def cards(body: Cards, who: Reader, request: Request) -> Response:
 
     def work() -> list[dict[str, Any]]:
         found = catalogue.recommender.catalogue
-        pictures = service.config.content_root is not None
-        return [_card(found, found.titles.find(item), pictures) for item in body.items]
+        root = service.config.content_root
+        return [_card(found, found.titles.find(item), root) for item in body.items]
 
     return answer({"cards": await service.compute(work), "model": serving.version})
 
@@ -61,7 +62,8 @@ async def poster(body: Poster, who: Reader, request: Request) -> Response:
     def work() -> tuple[bytes, str] | None:
         found = catalogue.recommender.catalogue
         name = posters.named(found, _row(found, found.titles.find(body.item)))
-        return posters.read(service.config.content_root, name)
+        path = posters.path_of(service.config.content_root, name)
+        return None if path is None else (path.read_bytes(), posters.KINDS[path.suffix.lower()])
 
     picture = await service.io(work)
     if picture is None:
@@ -83,7 +85,7 @@ async def bias(who: Reader, request: Request) -> Response:
     return answer(found[1] | {"model": serving.version})
 
 
-def _card(catalogue: Catalogue, at: int, pictures: bool) -> dict[str, Any]:
+def _card(catalogue: Catalogue, at: int, root: Path | None) -> dict[str, Any]:
     row = _row(catalogue, at)
     picture = posters.named(catalogue, row)
     shown = {name: value for name, value in row.items() if picture is None or value != picture}
@@ -94,7 +96,7 @@ def _card(catalogue: Catalogue, at: int, pictures: bool) -> dict[str, Any]:
         "year": row.get("year"),
         "description": _description(catalogue, shown),
         "likes": int(catalogue.likes[at]),
-        "poster": pictures and picture is not None,
+        "poster": posters.path_of(root, picture) is not None,
         "new": at >= len(catalogue) - catalogue.n_new,
     }
 

@@ -9,12 +9,13 @@ from warmstart.recommenders.catalogue import Catalogue
 
 _NAMES = ("poster", "cover", "image", "picture", "thumbnail")
 _ENCODERS = ("image", "image-folder")
-_KINDS = {
+KINDS = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".png": "image/png",
     ".webp": "image/webp",
 }
+"""Which files are pictures, and their media types."""
 _MOST_BYTES = 4 << 20
 
 
@@ -28,13 +29,13 @@ def named(catalogue: Catalogue, row: dict[str, Any]) -> str | None:
     columns = [one.column for one in catalogue.item_encoders if one.encoder in _ENCODERS]
     for name in [*columns, *_NAMES]:
         value = row.get(name)
-        if isinstance(value, str) and Path(value).suffix.lower() in _KINDS:
+        if isinstance(value, str) and Path(value).suffix.lower() in KINDS:
             return value
     return None
 
 
-def read(root: Path | None, name: str | None) -> tuple[bytes, str] | None:
-    """Return a picture and its media type; None where it is not there, or not below the folder.
+def path_of(root: Path | None, name: str | None) -> Path | None:
+    """Return where a picture lies; None where it is not there, or not below the folder.
 
     Args:
         root: the folder; None: there are no pictures.
@@ -44,8 +45,8 @@ def read(root: Path | None, name: str | None) -> tuple[bytes, str] | None:
         return None
     try:
         path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()) or path.stat().st_size > _MOST_BYTES:
-            return None
-        return path.read_bytes(), _KINDS[path.suffix.lower()]
-    except (OSError, ValueError, KeyError):  # not there, no name of a file, or a link elsewhere
-        return None
+        if path.is_relative_to(root.resolve()) and path.suffix.lower() in KINDS:
+            return path if path.is_file() and path.stat().st_size <= _MOST_BYTES else None
+    except (OSError, ValueError):  # no name of a file
+        pass
+    return None

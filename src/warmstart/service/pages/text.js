@@ -18,7 +18,7 @@ export const TEXT = {
     "words.understood": "Understood", "words.nothing": "Nothing in these words told us what you want; the list is as it was.",
     "words.refused": "Not in this catalogue: {what}",
     "words.none": "No item fits these words. Ask for less, or forget them.",
-    "ask.badge": "The most helpful question",
+    "ask.badge": "Most helpful question",
     "ask.head": "What about {title}?",
     "ask.like": "Like it", "ask.dislike": "Not for me", "ask.unseen": "Don’t know it",
     "ask.done": "Nothing left to ask: your answers say enough.",
