@@ -382,6 +382,7 @@ def test_a_failure_says_so_and_offers_another_try(page):
     page.route("**/v1/recommend", lambda route: route.abort())
     page.locator(f"{CARDS} .vote.like").first.click()
     expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
     page.unroute("**/v1/recommend")
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("alert")).to_have_count(0)
