@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.asking import list_tables
+from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
 from benchmarks.asking.tuning_table import tuning_table
 from benchmarks.content import tables as content
@@ -230,6 +230,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "text-to-list": lambda: text_to_list_table(_line, short),
     "asking-quality": lambda: list_tables.quality_tables(_line),
     "asking-latency": lambda: list_tables.latency_table(_line),
+    "attacks": lambda: safety_tables.attacks_table(_line),
+    "reranking": lambda: safety_tables.reranking_table(_line),
     "parsing": lambda: asking.parsing_table(_line, short),
     "extraction": lambda: asking.extraction_table(_line, short),
     "objective": lambda: learners.objective_table(_line, short),

@@ -70,6 +70,7 @@ async def closed(plan: dict[str, Any], requests: list[bytes]) -> tuple[list[floa
         connection.transport.close()
 
     await asyncio.gather(*(one(n) for n in range(plan["connections"])))
+    await asyncio.sleep(0)  # so that what was closed is gone
     return seconds, statuses
 
 
@@ -100,6 +101,9 @@ async def paced(plan: dict[str, Any], requests: list[bytes]) -> tuple[list[float
         tasks.add(task)
         task.add_done_callback(tasks.discard)
     await asyncio.gather(*tasks)
+    while not free.empty():
+        free.get_nowait().transport.close()
+    await asyncio.sleep(0)
     return seconds, statuses
 
 

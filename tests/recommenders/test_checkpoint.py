@@ -40,9 +40,9 @@ def test_resuming_does_not_train_again_what_is_done(split, whole, tmp_path):
     Default(QUICK).fit(split.train, seed=1, checkpoint=tmp_path)
     steps = []
     Default(QUICK).fit(
-        split.train, seed=1, checkpoint=tmp_path, progress=lambda d, t, m: steps.append(d)
+        split.train, seed=1, checkpoint=tmp_path, progress=lambda d, t, m: steps.append(m)
     )
-    assert steps == []
+    assert {m.partition(",")[0] for m in steps} <= {"questions"}  # which are practised anew
 
 
 def test_the_checkpoint_of_another_training_is_refused(split, planted, tmp_path):

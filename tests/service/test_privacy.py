@@ -73,6 +73,7 @@ def test_a_deleted_user_is_gone_everywhere_and_stays_gone(fresh):
     assert mine != nobody
     said = {"query": "funny comedies", "user": "leaver"}
     talk = json.loads(running.good("POST", "/v1/ask", said).splitlines()[0])["conversation"]
+    running.good("POST", "/v1/ask", {"query": "more", "conversation": talk})  # names nobody
     began = time.monotonic()
     assert running.good("DELETE", "/v1/users/leaver") == {"user": "leaver", "events": 3}
     assert running.good("GET", "/v1/users/leaver")["events"] == []
@@ -93,3 +94,13 @@ def test_a_deleted_user_is_gone_everywhere_and_stays_gone(fresh):
     assert again.good("GET", "/v1/users/leaver")["events"] == []
     assert again.liked("leaver", 20)["refused"] == ["leaver"]
     assert len(again.good("GET", "/v1/users/stayer")["events"]) == 4
+
+
+def test_a_conversation_ends_where_its_user_was_deleted_by_another_process(fresh):
+    one, two = fresh(), fresh()
+    one.liked("leaver", 5, 9)
+    said = {"query": "funny comedies", "user": "leaver"}
+    talk = json.loads(one.good("POST", "/v1/ask", said).splitlines()[0])["conversation"]
+    two.good("DELETE", "/v1/users/leaver")
+    asked = {"query": "more", "conversation": talk}
+    assert one.refused("POST", "/v1/ask", asked) == (404, "not_found")

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from warmstart.core.errors import ConfigError, WarmstartError
+from warmstart.llm.clean import plain
 
 USAGE, INTERRUPTED = 2, 130
 
@@ -109,6 +110,11 @@ def rows_rule(text: str) -> Literal["raise", "drop"]:
     raise ConfigError(f"--on-bad-rows is raise or drop, got {text!r}")
 
 
+def shown(text: str) -> Text:
+    """Return what strangers wrote, such as a title, as it may be printed: no markup, no escapes."""
+    return Text(plain(text))
+
+
 def _say(line: str, code: int) -> int:
-    Console(stderr=True, soft_wrap=True).print(Text(line))
+    Console(stderr=True, soft_wrap=True).print(Text("\n".join(map(plain, line.split("\n")))))
     return code

@@ -9,9 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from warmstart.cli._shared import check_folder, write_json
+from warmstart.cli._shared import check_folder, shown, write_json
 from warmstart.cli.recommend import known_of
 from warmstart.core.errors import ConfigError, WarmstartError
 from warmstart.recommenders.asking.engine import DEADLINE_SECONDS, Answer
@@ -93,7 +92,7 @@ def _talk(asked: LLMRecommender, given: dict[str, Any]) -> None:
         try:
             answer = asked.ask(query, state=state, **given)
         except WarmstartError as error:  # a slip of the keyboard is no end of a conversation
-            console.print(Text(str(error)), style="red")
+            console.print(shown(str(error)), style="red")
             continue
         state = answer.state
         given |= {"history": (), "dislikes": (), "user": None}  # the state holds them
@@ -106,10 +105,10 @@ def _show(answer: Answer) -> None:
     for title in ("", "title", "why"):
         table.add_column(title, justify="right" if not title else "left")
     for r in answer.items:
-        table.add_row(str(r.rank), Text(r.title), Text(r.reason))
+        table.add_row(str(r.rank), shown(r.title), shown(r.reason))
     if answer.items:
         console.print(table)
     for line in (*answer.refused, *answer.flags):
-        console.print(Text(line), style="yellow")
+        console.print(shown(line), style="yellow")
     if answer.question:
-        console.print(Text(answer.question), style="bold")
+        console.print(shown(answer.question), style="bold")

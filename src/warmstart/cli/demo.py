@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from warmstart.cli._shared import write_json
+from warmstart.cli._shared import shown, write_json
 from warmstart.cli.compare import costs_table, shots_table, verdicts_table
 from warmstart.data import SplitConfig, load_dataset, make_split
 from warmstart.evaluation import Report
@@ -91,11 +91,13 @@ def _likes(model: Recommender) -> list[str]:
 
 def _list_table(model: Recommender, likes: list[str]) -> Table:
     name = f"after {len(likes)} likes" if len(likes) != 1 else "after 1 like"
-    table = Table(title=f"{name}: {', '.join(likes)}" if likes else name, title_justify="left")
+    table = Table(
+        title=shown(f"{name}: {', '.join(likes)}" if likes else name), title_justify="left"
+    )
     table.add_column("", justify="right")
     table.add_column("title", no_wrap=True)
     table.add_column("score", justify="right")
     table.add_column("why")
     for r in model.recommend(likes, k=5):
-        table.add_row(str(r.rank), r.title, f"{r.score:.2f}", r.reason)
+        table.add_row(str(r.rank), shown(r.title), f"{r.score:.2f}", shown(r.reason))
     return table

@@ -20,7 +20,7 @@ from warmstart.recommenders.onboarding.simulation import Row
 from warmstart.recommenders.progress import progress_bar
 
 _KEYS = {"l": "like", "d": "dislike", "n": "not seen", "s": "skip", "e": "enough"}
-_SHOWN = (1, 3, 5, 10)  # numbers of questions in the table for people
+_SHOWN = (1, 5, 10)  # numbers of questions, as many as fit on a line of 80
 
 
 def onboard(
@@ -185,17 +185,17 @@ def _simulate(
 
 
 def _table(rows: list[Row], world: str) -> Table:
-    table = Table(title=f"{world} world", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=f"{world} world", title_justify="left", box=None, padding=(0, 1, 0, 0))
     last = max((row.questions for row in rows), default=0)
     shown = [n for n in _SHOWN if n <= last] or [last]
     columns = [(metric, n) for metric in ("rmse", "ndcg@10") for n in shown] + [("answered", last)]
     cells = {(row.policy, row.metric, row.questions): row.mean for row in rows}
     table.add_column("policy", no_wrap=True)
     for metric, n in columns:
-        table.add_column(f"{metric}\nafter {n}", justify="right")
+        table.add_column(f"{metric}\nat {n}", justify="right", no_wrap=True)
     for name in dict.fromkeys(row.policy for row in rows):
         found = [cells.get((name, metric, n)) for metric, n in columns]
-        table.add_row(name, *("–" if value is None else f"{value:.4f}" for value in found))
+        table.add_row(name, *("–" if value is None else f"{value:.3f}" for value in found))
     return table
 
 

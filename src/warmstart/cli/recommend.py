@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from warmstart.cli._shared import check_folder, rows_rule, write_json
+from warmstart.cli._shared import check_folder, rows_rule, shown, write_json
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.lists import Recommendation, append_log
@@ -168,7 +168,7 @@ def _show(found: list[Recommendation], json: Path | None) -> None:
     for title in ("", "title", "score", "why"):
         table.add_column(title, justify="right" if title in ("", "score") else "left")
     for r in found:
-        table.add_row(str(r.rank), r.title, f"{r.score:.2f}", r.reason)
+        table.add_row(str(r.rank), shown(r.title), f"{r.score:.2f}", shown(r.reason))
     Console().print(table)
 
 

@@ -102,7 +102,7 @@ def also_called(name: str) -> tuple[str, ...]:
         >>> also_called("Sci-Fi")
         ('science fiction', 'scifi', 'sf', '科幻', '科幻片')
         >>> also_called("悬疑")
-        ('mystery', 'mysteries', '悬疑片', '推理', '侦探')
+        ('mystery', 'mysteries', 'whodunit', '悬疑片', '推理', '侦探', '破案', '凶手')
         >>> also_called("Widgets")
         ()
     """

@@ -50,6 +50,18 @@ def clean(text: str, most_chars: int) -> str:
     return _TURN.sub(lambda mark: mark[0] + " ", line)[:most_chars].rstrip()
 
 
+def plain(text: str) -> str:
+    r"""Return a text to be shown: on one line, without what cannot be seen, else letter for letter.
+
+    A title may hold what clears a terminal, or turns the line around it.
+
+    Example:
+        >>> plain("\x1b[2JThe \u202eSea\nof ｔｒｅｅｓ")
+        '[2JThe Sea of ｔｒｅｅｓ'
+    """
+    return _BLANK.sub(" ", _visible(text)).strip()
+
+
 def fenced(text: str, rng: np.random.Generator | None = None) -> tuple[str, str]:
     r"""Return a text between two fences that it does not hold, and the fence.
 

@@ -30,6 +30,8 @@ from warmstart.core.config import Config
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, IntArray
 
+_SMALL = 50  # users or items, up to which the whole decomposition is cheap
+
 
 class LinearBeliefConfig(Config):
     """Settings of both priors.
@@ -239,6 +241,9 @@ def _leading(
     met: sp.csr_array, share: npt.NDArray[np.float64], dim: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return leading singular values and right vectors of the centred matrix."""
+    if min(met.shape) <= _SMALL:
+        _, values, right = np.linalg.svd(met.toarray() - share, full_matrices=False)
+        return values[:dim], right[:dim].T
     from scipy.sparse.linalg import LinearOperator, svds
 
     centred = LinearOperator(
@@ -247,7 +252,9 @@ def _leading(
         rmatvec=lambda x: met.T @ x.ravel() - share * x.sum(),
         dtype=np.float64,
     )
-    _, values, right = svds(centred, k=dim, v0=np.ones(min(met.shape)), tol=1e-6)
+    # a vector of ones would be all but orthogonal to everything, for the matrix is centred
+    start = np.random.default_rng(0).standard_normal(min(met.shape))
+    _, values, right = svds(centred, k=dim, v0=start, tol=1e-6)
     order = np.argsort(-values)
     return values[order], right[order].T
 

@@ -19,6 +19,7 @@ from warmstart.llm.model import LanguageModel
 from warmstart.recommenders.asking.conversation import State
 from warmstart.recommenders.asking.engine import DEADLINE_SECONDS, Answer, answer
 from warmstart.recommenders.asking.models import language_model
+from warmstart.recommenders.asking.reorder import Reranking
 from warmstart.recommenders.asking.retrieve import Fusion, Retriever
 from warmstart.recommenders.history import Entry
 from warmstart.recommenders.recommender import Recommender, load
@@ -47,6 +48,7 @@ class LLMRecommender:
         recommender: Recommender | str | Path | None = None,
         model: LanguageModel | None = None,
         fusion: Fusion | None = None,
+        rerank: bool | Reranking = False,
         trust_encoders: bool = False,
         api_key_env: str | None = None,
     ) -> None:
@@ -59,6 +61,8 @@ class LLMRecommender:
                 fetched, and a model of it is trained once and kept in the cache.
             model: a language model itself, instead of its name.
             fusion: how much taste and letters count beside the meaning of words.
+            rerank: whether the language model reorders the head of a list, and how far; off, for
+                no interval on validation users has shown that it pays (`docs/safety.md`).
             trust_encoders: whether to send words to an encoder with settings that the saved model
                 brings, such as an address.
             api_key_env: environment variable that holds the key of a server.
@@ -80,6 +84,7 @@ class LLMRecommender:
             self.model = language_model(str(model_name), api_key_env=api_key_env)
         chosen = model_name if saved else recommender
         self._recommender = load(chosen) if isinstance(chosen, str | Path) else chosen
+        self.reranking = Reranking() if rerank is True else rerank or None
         self.fusion, self.trust_encoders = fusion or Fusion(), trust_encoders
 
     @property
@@ -137,6 +142,7 @@ class LLMRecommender:
             k=k,
             state=state,
             model=self.model,
+            reranking=self.reranking,
             deadline_seconds=deadline_seconds,
         )
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +14,6 @@ import numpy as np
 
 from warmstart.core.errors import WarmstartError
 from warmstart.llm.model import LanguageModel
-from warmstart.recommenders.asking.conversation import State
 from warmstart.recommenders.asking.engine import Answer
 from warmstart.recommenders.lists import Recommendation
 from warmstart.recommenders.llm_recommender import LLMRecommender
@@ -28,15 +25,15 @@ from warmstart.service.lately import Window
 from warmstart.service.logs import failed
 from warmstart.service.metrics import Metrics
 from warmstart.service.problems import Problem
-from warmstart.service.schemas import Ask, Explain, NewEvents, Onboarding, Person, Recommend
+from warmstart.service.schemas import Ask, Explain, NewEvents, Onboarding, Recommend
 from warmstart.service.settings import ServiceConfig
 from warmstart.service.shelf import Shelf
+from warmstart.service.talks import Talk, Talks
 from warmstart.store import Event, Receipt, Store
 
 T = TypeVar("T")
 
 _STORE_THREADS = 32  # they wait for the disk
-_MOST_CONVERSATIONS = 1_000
 
 
 class Service:
@@ -81,7 +78,7 @@ class Service:
         self._computing = ThreadPoolExecutor(self.config.threads, "warmstart-compute")
         self._storing = ThreadPoolExecutor(_STORE_THREADS, "warmstart-io")
         self._batches = Batches(self._computing, self.config.threads, self.metrics.batch.observe)
-        self._talks: OrderedDict[tuple[str, str], tuple[str, str | None, State]] = OrderedDict()
+        self._talks = Talks()
         self._making = threading.Lock()
         self._stop = threading.Event()
         self._watch = threading.Thread(target=self._look, name="warmstart-look", daemon=True)
@@ -115,7 +112,7 @@ class Service:
         return found, version
 
     async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:
-        stored = await self._stored(tenant, wanted)
+        stored = await self._stored(tenant, wanted.user)
         serving, catalogue = await self.serving(tenant)
         fitted = catalogue.recommender.fitted
         rules = {"boost": wanted.boost, "pin": wanted.pin, "quota": wanted.quota}
@@ -141,7 +138,7 @@ class Service:
 
     async def explain(self, tenant: str, wanted: Explain) -> tuple[list[Reason], str]:
         """Return why items are on a list."""
-        stored = await self._stored(tenant, wanted)
+        stored = await self._stored(tenant, wanted.user)
         serving, catalogue = await self.serving(tenant)
 
         def work() -> list[Reason]:
@@ -168,13 +165,15 @@ class Service:
 
     async def ask(self, tenant: str, wanted: Ask) -> tuple[Answer, str, str]:
         """Return an answer, the version of the model, and what the conversation is called."""
-        stored = await self._stored(tenant, wanted)
         serving, catalogue = await self.serving(tenant)
-        state = None
+        user, state, had = wanted.user, None, False
         if wanted.conversation is not None:
-            version, _, state = self._talks.get((tenant, wanted.conversation), ("", None, State()))
-            if version != serving.version:
-                raise Problem(404, "this conversation is over; ask without its name")
+            talk = self._talks.open(tenant, wanted.conversation, serving.version)
+            user, state, had = wanted.user or talk.user, talk.state, talk.user is not None
+        stored = await self._stored(tenant, user)
+        if had and not stored:  # deleted by way of another process
+            self._talks.drop(tenant, user or "")
+            raise Problem(404, "this conversation is over; ask without its name")
 
         def work() -> Answer:
             entries = people.history(catalogue.recommender.catalogue, stored, wanted)
@@ -189,12 +188,11 @@ class Service:
             )
 
         answer = await self.compute(work)
-        name = wanted.conversation or secrets.token_urlsafe(16)
-        self._talks[tenant, name] = (serving.version, wanted.user, answer.state)
-        self._talks.move_to_end((tenant, name))
-        while len(self._talks) > _MOST_CONVERSATIONS:
-            self._talks.popitem(last=False)
-        return answer, serving.version, name
+        if stored and not await self._stored(tenant, user):  # deleted while we answered
+            return answer, serving.version, ""
+        user = user if stored else None
+        talk = Talk(serving.version, user, answer.state)
+        return answer, serving.version, self._talks.keep(tenant, wanted.conversation, talk)
 
     # Users
 
@@ -214,8 +212,7 @@ class Service:
     async def forget(self, tenant: str, user: str) -> int:
         """Delete a user everywhere; return how many events there were."""
         count = await self.io(lambda: self.store.delete_user(tenant, user, now=self.now()))
-        for name in [n for n, (_, who, _) in self._talks.items() if (n[0], who) == (tenant, user)]:
-            del self._talks[name]
+        self._talks.drop(tenant, user)
         return count
 
     # Items and models
@@ -254,10 +251,8 @@ class Service:
             return serving, serving.catalogue(tenant)
         return serving, await self.io(serving.catalogue, tenant)
 
-    async def _stored(self, tenant: str, person: Person) -> list[Event]:
-        if person.user is None:
-            return []
-        return await self.io(self.store.events, tenant, person.user)
+    async def _stored(self, tenant: str, user: str | None) -> list[Event]:
+        return [] if user is None else await self.io(self.store.events, tenant, user)
 
     def _asked(self, catalogue: Catalogue) -> LLMRecommender:
         asked = catalogue.asked

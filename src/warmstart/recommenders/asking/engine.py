@@ -11,7 +11,7 @@ import numpy as np
 
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import Histories
-from warmstart.llm.clean import clean
+from warmstart.llm.clean import clean, plain
 from warmstart.llm.model import LanguageModel, Mode
 from warmstart.llm.wish import Condition, Wish
 from warmstart.recommenders.asking.conversation import State, listen, merged, most
@@ -19,6 +19,7 @@ from warmstart.recommenders.asking.explain import explain
 from warmstart.recommenders.asking.parse import MOST_CHARS, says_nothing
 from warmstart.recommenders.asking.question import question
 from warmstart.recommenders.asking.reading import Reading, read
+from warmstart.recommenders.asking.reorder import Reranking, reordered
 from warmstart.recommenders.asking.resolve import Resolved, compile_filters, resolve
 from warmstart.recommenders.asking.retrieve import MOST_CHOICES, Found, Retriever
 from warmstart.recommenders.history import Entry, Event, as_histories, read_history
@@ -84,13 +85,15 @@ def answer(
     k: int = 10,
     state: State | None = None,
     model: LanguageModel | None = None,
+    reranking: Reranking | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
     now: Callable[[], float] = time.perf_counter,
 ) -> Answer:
     """Return the answer to a request; see `LLMRecommender.ask`."""
     begun = now()
     if not isinstance(query, str) or not clean(query, MOST_CHARS):
-        raise DataError(f"the request {query!r} says nothing; write what you would like")
+        said = f"{query!r:.40}"
+        raise DataError(f"the request {said} says nothing; write what you would like")
     if not isinstance(k, int | np.integer) or isinstance(k, bool) or k < 1:
         raise ConfigError(f"k must be a whole number of at least 1, got {k!r}")
     if not deadline_seconds > 0:
@@ -129,15 +132,21 @@ def answer(
         found, asked = _for_nobody(retriever, histories, state, count, wish.language)
         flags.append("the request carries no taste: a diverse list of what is popular")
     else:
+        reorder = None if model is None else reranking
         found = retriever.find(
             histories,
-            count,
+            count if reorder is None else max(count, reorder.candidates),
             likes=(*wish.likes, *resolved.unknown),
             dislikes=(*wish.dislikes, *resolved.unwanted_unknown),
             mask=_left(resolved, state, len(catalogue)),
         )
         if says_nothing(wish):
             flags.append("the request carries no taste: the user's own list")
+        elif model is not None and reorder is not None:
+            left = deadline_seconds * (1 - _RESERVE) - (now() - begun)
+            said = clean(query, MOST_CHARS)
+            found = reordered(found, said, catalogue.titles, model, reorder, seconds=left)
+        found = replace(found, items=found.items[:count], scores=found.scores[:count])
     flags += found.flags
     if 0 < len(found.items) < count:
         flags.append(f"only {len(found.items)} items are left")
@@ -156,10 +165,10 @@ def answer(
         flags.append("no time for reasons")
     items = tuple(
         Recommendation(
-            catalogue.items[int(item)], catalogue.titles.title(int(item)), float(score), rank, line
+            catalogue.items[item], catalogue.titles.title(item), float(score), rank, plain(line)
         )
         for rank, (item, score, line) in enumerate(
-            zip(found.items, found.scores, lines, strict=True), 1
+            zip(found.items.tolist(), found.scores, lines, strict=True), 1
         )
     )
     shown = tuple(int(i) for i in found.items) or state.shown
@@ -169,9 +178,9 @@ def answer(
         mode=reading.mode,
         latency_ms=1000 * (now() - begun),
         tokens=reading.tokens,
-        question=asked,
+        question=None if asked is None else plain(asked),
         refused=(*turn.refused, *resolved.refused),
-        flags=tuple(flags),
+        flags=tuple(map(plain, flags)),
         state=replace(state, shown=shown),
     )
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from warmstart.core.types import Histories, IntArray
 from warmstart.data.cells import numbers
 from warmstart.llm.wish import Condition
-from warmstart.recommenders.asking.lexical import words_of
+from warmstart.recommenders.asking.lexical import read, words_of
 from warmstart.recommenders.asking.retrieve import Retriever
 from warmstart.recommenders.reasons import Cause, causes
 from warmstart.recommenders.words import Heard
@@ -100,7 +100,7 @@ def _line(
     values = _asked(retriever, said, item, filters, heard)
     if values:
         parts.append(said["asked"].format(values=said["list"].join(values)))
-    words = [w for w in retriever.lexical.shared(likes, item) if words_of(w)] if likes else []
+    words = _quoted(retriever, likes, item) if likes else []
     words = [w for w in words if w.casefold() not in {v.casefold() for v in values}]
     if words:
         quoted = said["list"].join(said["quote"].format(w) for w in words[:3])
@@ -121,6 +121,15 @@ def _line(
             people = said["people"].format(n=int(catalogue.likes[item]), all=catalogue.n_users)
             parts.append(people)
     return said["join"].join(parts)
+
+
+def _quoted(retriever: Retriever, likes: Sequence[str], item: int) -> list[str]:
+    """Return the words asked for that an item says; of Chinese, pairs alone do not make a word."""
+    words = [w for w in retriever.lexical.shared(likes, item) if words_of(w)]
+    if all(len(words_of(word)) == 1 for word in words):
+        return words
+    text = read(retriever.fitted.catalogue, item, 1)[0].casefold()
+    return [w for w in words if len(words_of(w)) == 1 or w.casefold() in text]
 
 
 def _asked(

@@ -51,15 +51,10 @@ class Lexical:
     @classmethod
     def of(cls, catalogue: Catalogue) -> Lexical:
         """Return the index of a catalogue: titles, texts, categories."""
-        table, schema = catalogue.table, catalogue.schema
-        texts = [[catalogue.titles.title(i)] * _TITLE_WEIGHT for i in range(len(catalogue))]
-        for name, column in schema.items.items():
-            if table is None or name not in table.column_names or name == schema.title:
-                continue
-            if column.kind in ("text", "category", "multi-category"):
-                for parts, cell in zip(texts, table[name].to_pylist(), strict=True):
-                    if cell is not None:
-                        parts.append(" ".join(cell) if isinstance(cell, list) else str(cell))
+        titles = [catalogue.titles.title(i) for i in range(len(catalogue))]
+        texts = [[title] * (_TITLE_WEIGHT - 1) for title in titles]
+        for parts, more in zip(texts, read(catalogue, 0, len(catalogue)), strict=True):
+            parts.append(more)
         return cls.of_texts([" \n ".join(parts) for parts in texts])
 
     @classmethod
@@ -110,15 +105,30 @@ class Lexical:
         return bool((self.weights.indices[first:last] == item).any())
 
 
+def read(catalogue: Catalogue, first: int, n: int) -> list[str]:
+    """Return what each of `n` items says, from the `first` on: title, texts, categories."""
+    table, schema = catalogue.table, catalogue.schema
+    texts = [[catalogue.titles.title(i)] for i in range(first, first + n)]
+    for name, column in schema.items.items():
+        if table is None or name not in table.column_names or name == schema.title:
+            continue
+        if column.kind in ("text", "category", "multi-category"):
+            cells = table[name].slice(first, n).to_pylist()
+            for parts, cell in zip(texts, cells, strict=True):
+                if cell is not None:
+                    parts.append(" ".join(cell) if isinstance(cell, list) else str(cell))
+    return [" \n ".join(parts) for parts in texts]
+
+
 def words_of(text: str) -> list[str]:
     """Return the terms of a text: words without their plural, pairs of Chinese characters.
 
     Example:
-        >>> words_of("The Dogs of 战争片"), words_of("龙")
-        (['dog', '战争', '争片'], ['龙'])
+        >>> words_of("The Dogs of 战争片"), words_of("龙"), words_of("İki")
+        (['dog', '战争', '争片'], ['龙'], ['iki'])
     """
     found: list[str] = []
-    for run in _RUN.findall(text.lower()):
+    for run in _RUN.findall(text.lower().replace("i\u0307", "i")):  # the lower case of İ is two
         if "\u3400" <= run[0] <= "\u9fff":
             found += [run] if len(run) == 1 else [run[i : i + 2] for i in range(len(run) - 1)]
         elif run not in _STOP:

@@ -2,7 +2,8 @@
 
 A name counts where something says that it is one: 《》, a word of likeness before or behind it
 ("similar to", 像…一样), an opinion, or capital letters. Without 《》 or a word of likeness, only a
-title of the catalogue is a name. What is found is a name, not yet an item (`resolve`).
+title of the catalogue is a name, and none that reads as a request: a film called 不要恐怖片 takes
+nobody's condition away. What is found is a name, not yet an item (`resolve`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from warmstart.recommenders.asking.amounts import KINDS_EN
+from warmstart.recommenders.asking.amounts import KINDS_EN, KINDS_ZH
 from warmstart.recommenders.asking.attributes import Attributes
 from warmstart.recommenders.titles import Titles
 
@@ -45,6 +46,11 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _CHINESE = re.compile("[\u3400-\u9fff]")
+_ASKS = re.compile(
+    r"^(?:no|not|without|show|recommend|suggest|give|find)\b|\b(?:before|after|since) +\d"
+    r"|^(?:不要|不想|不看|别|没有|推荐|给我|来[点些几]|我?想[看听读]|我?要|有没有)|\d{4}年|年代",
+    re.IGNORECASE,
+)
 _YEAR_BEHIND = re.compile(r"\s*\((?:1[89]|20)\d\d\)")
 
 
@@ -110,7 +116,7 @@ def _at(
     if not (alike or chained or told or capital or (chinese and not at)):
         return None
     if chinese:
-        return _in_chinese(text, start, alike, titles)
+        return _in_chinese(text, start, alike, titles, known)
     for size in range(min(MOST_WORDS, len(words) - at), 0, -1):
         part = words[at : at + size]
         stop = part[-1].end()
@@ -124,9 +130,11 @@ def _at(
         year = _YEAR_BEHIND.match(text, stop)
         stop = stop if year is None else year.end()
         upper = _capitals(part)
-        is_value = any(m.stop - m.start >= len(bare) for m in known.mentions(bare))
         behind = _LIKENESS_BEHIND.match(text, stop) is not None
+        is_value = any(m.stop - m.start >= len(bare) for m in known.mentions(bare))
         if is_value and not ((alike or chained or told) and upper):
+            continue
+        if _is_request(bare, known) and not (alike or behind):
             continue
         if alike or behind or (upper and (size > 1 or chained or told)):
             return Named(text[start:stop], start, stop)
@@ -152,7 +160,9 @@ def _unknown(text: str, words: list[re.Match[str]], at: int) -> Named | None:
     return Named(name, start, start + len(name)) if name else None
 
 
-def _in_chinese(text: str, start: int, alike: bool, titles: Titles) -> Named | None:
+def _in_chinese(
+    text: str, start: int, alike: bool, titles: Titles, known: Attributes
+) -> Named | None:
     """Return a Chinese title without marks, by the longest that the catalogue has."""
     if titles.titles is None:
         return None
@@ -160,9 +170,21 @@ def _in_chinese(text: str, start: int, alike: bool, titles: Titles) -> Named | N
     for size in range(min(len(run[0]) if run else 0, 16), 1, -1):
         name = text[start : start + size]
         behind = _LIKENESS_BEHIND.match(text, start + size) is not None
-        if (alike or behind or size >= 3) and titles.bearing(name):
+        if not (alike or behind) and (size < 3 or _is_request(name, known)):
+            continue
+        if titles.bearing(name):
             return Named(name, start, start + size)
     return None
+
+
+def _is_request(name: str, known: Attributes) -> bool:
+    """Whether a title asks for something by itself: 不要恐怖片, 推荐一些电影, "No Horror"."""
+    values = [m for m in known.mentions(name) if m.sure]
+    chinese = _CHINESE.search(name) is not None
+    if chinese and any(m.stop - m.start >= len(name) for m in values):
+        return True
+    kind = chinese and re.search(KINDS_ZH, name) is not None
+    return bool(values or kind) and _ASKS.search(name) is not None
 
 
 def _capitals(part: list[re.Match[str]]) -> bool:

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from warmstart.encoders.glossary import also_called
 from warmstart.llm.model import LanguageModel, Message, Mode, Reply
 from warmstart.llm.parse import parse as parse_by_model
 from warmstart.llm.wish import Wish
 from warmstart.recommenders.asking.attributes import Attributes
 from warmstart.recommenders.asking.parse import parse
 from warmstart.recommenders.titles import Titles
+
+T = TypeVar("T")
 
 LEAST_SECONDS = 0.05
 """With less time left, a model is not asked."""
@@ -66,7 +69,17 @@ def read(
     if seconds < LEAST_SECONDS:
         return Reading(wish, flags=("no time for the model: read by rules",))
     counted = _Counted(model)
-    found = _within(seconds, counted, query, known)
+    found = within(
+        seconds,
+        lambda: parse_by_model(
+            counted,
+            query,
+            known.values,
+            years=known.years,
+            also_called=also_called,  # or a value of another script is believed unseen
+            timeout_seconds=seconds,
+        ),
+    )
     if found is None:
         late = "the model gave no valid answer in time: read by rules"
         return Reading(wish, tokens=counted.tokens, flags=(late,))
@@ -114,22 +127,23 @@ def _others(names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     return tuple(n for n in names if n.casefold() not in {k.casefold() for k in known})
 
 
-def _within(seconds: float, model: LanguageModel, query: str, known: Attributes) -> Wish | None:
-    """Return the model's reading if it comes in time; a late or failing model is left behind."""
+def within(seconds: float, work: Callable[[], T]) -> T | None:
+    """Return what some work gives if it comes in time; late or failing work is left behind.
+
+    Example:
+        >>> within(5.0, lambda: 7), within(5.0, lambda: 1 // 0)
+        (7, None)
+    """
     until = time.monotonic() + seconds
-    answers: list[Wish | None] = []
+    answers: list[T] = []
 
-    def work() -> None:
+    def tried() -> None:
         try:
-            answers.append(
-                parse_by_model(
-                    model, query, known.values, years=known.years, timeout_seconds=seconds
-                )
-            )
+            answers.append(work())
         except Exception:  # whatever a model of somebody else's throws, the list is due
-            answers.append(None)
+            return
 
-    thread = threading.Thread(target=work, name="warmstart-ask", daemon=True)
+    thread = threading.Thread(target=tried, name="warmstart-ask", daemon=True)
     thread.start()
     thread.join(max(0.0, until - time.monotonic()))
     return answers[0] if answers else None

@@ -23,6 +23,8 @@ from warmstart.recommenders.onboarding.ratings import known_values
 ENOUGH = 0.01
 """Stop when a question is expected to settle less than this share of what was unknown at first."""
 
+_TELLING = 0.5  # of the items must tell less before a reason says so
+
 
 @dataclass(frozen=True, slots=True)
 class Question:
@@ -132,6 +134,8 @@ def _why(knowledge: Knowledge, state: Interview, item: int, seen: float) -> str:
     if not knowledge.divides:
         return known
     better = (state.gain(knowledge)[0] <= state.gain(knowledge)[0, item]).mean()
+    if better < _TELLING:
+        return known
     return f"{known}; an answer tells more about taste than one on {_percent(better)} of the items"
 
 
