@@ -1,4 +1,4 @@
-"""The ASGI app: routes, the gate in front of them, and the pages if they are there."""
+"""The ASGI app: routes, the gate in front of them, and the pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -15,17 +14,16 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
 
 import warmstart
 from warmstart.core.errors import WarmstartError
-from warmstart.service import operating, problems, routes
+from warmstart.service import operating, page_data, problems, routes
 from warmstart.service.core import Service
 from warmstart.service.gate import Gate
 from warmstart.service.routes import answer, service_of
+from warmstart.service.site import add_pages
 from warmstart.service.who import Keys
 
-_PAGES = Path(__file__).parent / "pages"
 _ABOUT = """Recommendation from the first click. Every event counts in the very next list.
 
 Send `Authorization: Bearer ws_…`; make keys with `warmstart keys create --store URL`. Failures are
@@ -64,12 +62,12 @@ def create_app(service: Service) -> FastAPI:
         app.add_exception_handler(kind, problems.handle)
     app.include_router(routes.router)
     app.include_router(operating.router)
+    app.include_router(page_data.router)
     app.add_api_route("/healthz", _alive, methods=["GET"], tags=["service"])
     app.add_api_route("/readyz", _ready, methods=["GET"], tags=["service"])
     app.add_api_route("/metrics", _metrics, methods=["GET"], tags=["service"])
     app.openapi_schema = _with_keys(app.openapi())
-    if _PAGES.is_dir():
-        app.mount("/", StaticFiles(directory=_PAGES, html=True), name="pages")
+    add_pages(app)
     return app
 
 
