@@ -16,7 +16,7 @@ def test_the_benchmark_counts_what_the_store_holds(tmp_path):
 
 
 def test_the_newest_results_keep_the_promises():
-    results = [json.loads(path.read_text()) for path in benchmark.RESULTS.glob("*.json")]
+    results = [json.loads(path.read_text()) for path in benchmark.RESULTS.glob("store-*.json")]
     for database in ("sqlite", "postgresql"):
         newest = max((r for r in results if r["database"] == database), key=lambda r: r["date"])
         assert newest["config"]["events"] >= 1_000_000
