@@ -13,6 +13,7 @@ from rich.table import Table
 from warmstart.cli._shared import check_folder, shown, write_json
 from warmstart.cli.recommend import known_of
 from warmstart.core.errors import ConfigError, WarmstartError
+from warmstart.data.reviews import read_reviews
 from warmstart.recommenders.asking.engine import DEADLINE_SECONDS, Answer
 from warmstart.recommenders.llm_recommender import LLMRecommender
 
@@ -45,6 +46,10 @@ def ask(
     deadline: Annotated[
         float, typer.Option(help="Seconds for an answer; a later model is not waited for.")
     ] = DEADLINE_SECONDS,
+    reviews: Annotated[
+        Path | None,
+        typer.Option(help="Reviews (item, user, text): reasons name what several praise."),
+    ] = None,
     trust_encoders: Annotated[
         bool, typer.Option(help="Send the words to an endpoint, as the saved model names it.")
     ] = False,
@@ -58,7 +63,11 @@ def ask(
     """
     check_folder(json)
     asked = LLMRecommender(
-        llm, recommender=model, trust_encoders=trust_encoders, api_key_env=llm_key_env
+        llm,
+        recommender=model,
+        reviews=None if reviews is None else read_reviews(reviews),
+        trust_encoders=trust_encoders,
+        api_key_env=llm_key_env,
     )
     given: dict[str, Any] = {
         "history": likes or [],

@@ -15,10 +15,12 @@ from typing import Any
 import warmstart
 from warmstart.core.errors import ConfigError
 from warmstart.data.fetch import cache_dir
+from warmstart.data.reviews import Reviews
 from warmstart.llm.model import LanguageModel
 from warmstart.recommenders.asking.conversation import State
 from warmstart.recommenders.asking.engine import DEADLINE_SECONDS, Answer, answer
 from warmstart.recommenders.asking.models import language_model
+from warmstart.recommenders.asking.praise import praised
 from warmstart.recommenders.asking.reorder import Reranking
 from warmstart.recommenders.asking.retrieve import Fusion, Retriever
 from warmstart.recommenders.history import Entry
@@ -48,6 +50,7 @@ class LLMRecommender:
         recommender: Recommender | str | Path | None = None,
         model: LanguageModel | None = None,
         fusion: Fusion | None = None,
+        reviews: Reviews | None = None,
         rerank: bool | Reranking = False,
         trust_encoders: bool = False,
         api_key_env: str | None = None,
@@ -63,6 +66,8 @@ class LLMRecommender:
             fusion: how much taste and letters count beside the meaning of words.
             rerank: whether the language model reorders the head of a list, and how far; off, for
                 no interval on validation users has shown that it pays (`docs/safety.md`).
+            reviews: of the items, as `warmstart.data.reviews.read_reviews` reads them: reasons then
+                name what several reviewers praise.
             trust_encoders: whether to send words to an encoder with settings that the saved model
                 brings, such as an address.
             api_key_env: environment variable that holds the key of a server.
@@ -86,6 +91,7 @@ class LLMRecommender:
         self._recommender = load(chosen) if isinstance(chosen, str | Path) else chosen
         self.reranking = Reranking() if rerank is True else rerank or None
         self.fusion, self.trust_encoders = fusion or Fusion(), trust_encoders
+        self.reviews = reviews
 
     @property
     def recommender(self) -> Recommender:
@@ -156,7 +162,9 @@ class LLMRecommender:
 
     @cached_property
     def _indexed(self) -> Retriever:
-        retriever = Retriever(self.recommender.fitted, self.fusion, self.trust_encoders)
+        fitted = self.recommender.fitted
+        praise = {} if self.reviews is None else praised(self.reviews, fitted.catalogue)
+        retriever = Retriever(fitted, self.fusion, self.trust_encoders, praise)
         retriever.prepare()  # no part of a request's deadline
         return retriever
 

@@ -1,9 +1,9 @@
 """One line why an item is here, out of facts alone, in the language of the request.
 
 A fact is a value that was asked for and that the item has, an item of the user's own that lifted
-this one (as the method reckons, `reasons`), a word that stands in the item's texts, closeness of
-meaning, or how many people like it. Titles are rendered from dense indices; nothing a model wrote
-is in a reason.
+this one (as the method reckons, `reasons`), a word that stands in the item's texts, what several of
+its reviewers praise, closeness of meaning, or how many people like it. Titles are rendered from
+dense indices; nothing a model wrote is in a reason.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _TEMPLATES = {
         "liked": "because you like {titles}",
         "disliked": "because you do not like {titles}",
         "says": "its description says {words}",
+        "praised": "reviewers praise its {words}",
         "close": "close to “{words}”",
         "told": "fits what you told about yourself",
         "new": "new in the catalogue",
@@ -42,6 +43,7 @@ _TEMPLATES = {
         "liked": "因为你喜欢{titles}",
         "disliked": "因为你不喜欢{titles}",
         "says": "介绍里提到{words}",
+        "praised": "评论称赞它的{words}",
         "close": "与“{words}”相近",
         "told": "符合你介绍的自己",
         "new": "新上架",
@@ -105,13 +107,22 @@ def _line(
     if words:
         quoted = said["list"].join(said["quote"].format(w) for w in words[:3])
         parts.append(said["says"].format(words=quoted))
-    elif heard is not None and heard.wanted and not values and heard.scores[item] > 0:
+    told = {w.casefold() for w in words}
+    wanted = " ".join(likes).casefold()
+    praise = retriever.praise.get(item, ())
+    asked = [t for t in praise if _stands(t.casefold(), wanted) and t.casefold() not in told]
+    if asked:
+        parts.append(said["praised"].format(words=said["list"].join(asked)))
+    facts = [*words, *asked, *values]
+    if not facts and heard is not None and heard.wanted and heard.scores[item] > 0:
         parts.append(said["close"].format(words=heard.wanted[0]))
     if cause.liked:
         parts.append(said["liked"].format(titles=_titles(retriever, said, histories, cause.liked)))
     elif cause.disliked:
         titles = _titles(retriever, said, histories, cause.disliked)
         parts.append(said["disliked"].format(titles=titles))
+    if not parts and praise:
+        parts.append(said["praised"].format(words=said["list"].join(praise[:2])))
     if not parts:
         if cause.told:
             parts.append(said["told"])
@@ -121,6 +132,12 @@ def _line(
             people = said["people"].format(n=int(catalogue.likes[item]), all=catalogue.n_users)
             parts.append(people)
     return said["join"].join(parts)
+
+
+def _stands(term: str, text: str) -> bool:
+    """Whether a term stands in a text as words of its own; Chinese knows no spaces."""
+    edges = r"(?<![a-z0-9])", r"(?![a-z0-9])"
+    return re.search(edges[0] + re.escape(term) + edges[1], text) is not None
 
 
 def _quoted(retriever: Retriever, likes: Sequence[str], item: int) -> list[str]:

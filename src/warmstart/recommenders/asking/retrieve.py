@@ -12,7 +12,7 @@ method that says nothing then is given the number of likes. `trust(k)` was learn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -72,11 +72,13 @@ class Retriever:
         fitted: the model and its catalogue.
         fusion: weights of the voices.
         trust_encoders: whether to send words to an encoder with settings that the model brings.
+        praise: item → what its reviewers praise, see `praise`.
     """
 
     fitted: Fitted
     fusion: Fusion = field(default_factory=Fusion)
     trust_encoders: bool = False
+    praise: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def attributes(self) -> Attributes:
