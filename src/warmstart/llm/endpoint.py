@@ -31,7 +31,7 @@ from warmstart.llm.canary import (
     fields,
     top_logprobs,
 )
-from warmstart.llm.model import Message, Mode, Reply
+from warmstart.llm.model import Chances, Message, Mode, Reply
 
 _MOST_BYTES = 4 << 20  # of a reply
 _MOST_COUNTED = 10**9  # tokens of one reply; more is no count
@@ -212,7 +212,7 @@ class ChatEndpoint:
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
+    ) -> Chances | None:
         """Return the log-probability of each answer; None if the server tells none of them.
 
         A server tells the likeliest tokens only. An answer that is not among them is given the
@@ -227,7 +227,7 @@ class ChatEndpoint:
             return None
         more = {"logprobs": True, "top_logprobs": _TOP}
         try:
-            choice, _, _ = self._asked(messages, 1, more, until - self._now())
+            choice, read, written = self._asked(messages, 1, more, until - self._now())
         except RefusedError:
             return None
         told = top_logprobs(choice)
@@ -237,7 +237,8 @@ class ChatEndpoint:
         if not any(found.values()):
             return None
         least = [min(told.values())]
-        return [float(np.logaddexp.reduce(found[one] or least)) for one in choices]
+        log_p = (float(np.logaddexp.reduce(found[one] or least)) for one in choices)
+        return Chances(tuple(log_p), prompt_tokens=read, tokens=written)
 
     def _probed(self, more: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
         """Ask the canary's question once."""
