@@ -13,14 +13,12 @@ data is private, as that of `benchmarks.content.cold_items`. A result is added, 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -368,23 +366,15 @@ def rows(
     return found
 
 
-def main() -> int:
-    """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="From a request to a list.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    parser.add_argument("--model", type=Path, help="model saved of these very training rows")
-    chosen_args = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = Quality.parse(json.loads(chosen_args.settings))
-        record = run(folder, config, datetime.now(UTC), chosen_args.model)
-        text = records.spelled(record)
-        print(records.add(text, "asking-quality-ml-1m", record["date"], chosen_args.out))
-
-    return records.told(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        records.command(
+            "From a request to a list.",
+            Quality,
+            run,
+            folder="ml-1m",
+            stem="asking-quality-ml-1m",
+            out=RESULTS,
+            model="model saved of these very training rows",
+        )
+    )
