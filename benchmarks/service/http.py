@@ -251,12 +251,13 @@ def resident_bytes(pid: int) -> int | None:
 
 def stale(port: int, config: HttpConfig) -> dict[str, int]:
     """Count lists that bring an item which their user has just liked."""
-    client, found = Client(f"http://127.0.0.1:{port}"), 0
-    for n in range(config.reads):
-        user = f"reader-{n % 20}"
-        liked = client.recommend(user, k=1)[0]["item"]
-        client.send([{"user": user, "item": liked, "event": "like"}])
-        found += liked in [line["item"] for line in client.recommend(user, k=50)]
+    found = 0
+    with Client(f"http://127.0.0.1:{port}") as client:
+        for n in range(config.reads):
+            user = f"reader-{n % 20}"
+            liked = client.recommend(user, k=1)[0]["item"]
+            client.send([{"user": user, "item": liked, "event": "like"}])
+            found += liked in [line["item"] for line in client.recommend(user, k=50)]
     return {"reads": config.reads, "stale": found}
 
 

@@ -162,6 +162,6 @@ def test_a_rate_that_is_none_is_refused(shelf, tmp_path):
     service = Service(shelf / "second", open_store(tmp_path / "e.sqlite"), config)
     try:
         with pytest.raises(ConfigError, match="rate='often'"):
-            create_app(service).build_middleware_stack()
+            create_app(service)
     finally:
         service.close()

@@ -115,6 +115,10 @@ class Server:
         """How many requests were sent so far, those that failed included."""
         return self._connections.requests
 
+    def close(self) -> None:
+        """Close the connections that are kept open; the next request opens anew."""
+        self._connections.close()
+
     def post(
         self,
         body: Mapping[str, Any],

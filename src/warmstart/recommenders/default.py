@@ -25,10 +25,11 @@ import scipy.sparse as sp
 
 from warmstart.core.config import Config
 from warmstart.core.room import empty_with_room, longer
+from warmstart.core.rows import add_rows
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
-from warmstart.meta.belief import observation_weights, posterior
+from warmstart.meta.belief import event_weights, observation_weights, posterior
 from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
@@ -458,16 +459,17 @@ class Default:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         np.matmul(np.concatenate([*query, closed], axis=1), self.vectors, out=out)
         if closed.any():
-            alpha = observation_weights(histories, parts.belief, parts.closed_form)
-            moved = weighted_rows(alpha, parts.belief.covariance)
+            alpha = event_weights(histories, parts.belief, parts.closed_form)
+            moved = np.zeros_like(out)
+            add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
             moved *= closed @ self._tempering
             out += moved
         said = parts.remembered(histories)
         rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
         for column, memory in enumerate(parts.memories.values(), start=after):
             if gate[:, column].any():
-                weights = (said.data * gate[rows, column], said.indices, said.indptr)
-                out += weighted_rows(sp.csr_array(weights, shape=said.shape), memory)
+                weights = said.data * gate[rows, column]
+                add_rows(out, said.indptr, said.indices, weights, memory)
         if self.lent_gates is not None and parts.lent.nnz:
             root = np.sqrt(histories.shots).astype(np.float32)
             # what is remembered is divided by the root of the shots, what lends is not

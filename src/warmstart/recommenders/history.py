@@ -60,6 +60,8 @@ def read_history(
 ) -> list[Event]:
     """Return the events in order; a later word on an item replaces an earlier one.
 
+    Evidence of 0, such as of the event "undo", takes back what was said of the item before.
+
     Args:
         history: entries, see the module; or events that are understood already.
         titles: finds the items.
@@ -80,7 +82,8 @@ def read_history(
         event = _read(entry, titles, rule)
         if now is None or not event.time > now:
             events.pop(event.item, None)
-            events[event.item] = event
+            if event.value:
+                events[event.item] = event
     for entry in dislikes:
         if isinstance(entry, tuple | Mapping):
             raise DataError(f"dislikes are ids or titles, got {entry!r}; rate it in history")

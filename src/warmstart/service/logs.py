@@ -6,12 +6,13 @@ and an error by its type and the lines of our code that it came through.
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import traceback
 from datetime import UTC, datetime
 from typing import Any, TextIO
+
+import orjson
 
 LOGGER = logging.getLogger("warmstart.service")
 
@@ -26,7 +27,7 @@ class JsonLines(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.msg,
         }
-        return json.dumps(line | getattr(record, "fields", {}), ensure_ascii=False)
+        return orjson.dumps(line | getattr(record, "fields", {})).decode()
 
 
 def configure(stream: TextIO | None = None) -> None:
@@ -39,7 +40,12 @@ def configure(stream: TextIO | None = None) -> None:
 
 def log(event: str, **fields: Any) -> None:  # noqa: ANN401
     """Write one line."""
-    LOGGER.info(event, extra={"fields": fields})
+    if LOGGER.isEnabledFor(logging.INFO):
+        # not by LOGGER.info, which looks for the line of code that called it
+        record = LOGGER.makeRecord(
+            LOGGER.name, logging.INFO, "", 0, event, (), None, extra={"fields": fields}
+        )
+        LOGGER.handle(record)
 
 
 def failed(event: str, error: BaseException, **fields: Any) -> None:  # noqa: ANN401

@@ -152,5 +152,10 @@ def _digest(path: Path) -> str:
     """Return what tells this model from every other: its manifest holds the hashes of its files."""
     manifest = path / MANIFEST
     if not manifest.is_file():
-        raise ArtifactError(f"{path.name} is no saved model; it has no {MANIFEST}")
+        what = "it has no " + MANIFEST if path.is_dir() else "there is no such folder"
+        # over HTTP, too, so it tells no more of the path than its last part
+        raise ArtifactError(
+            f"{path.name} is no saved model: {what}; give the folder that `warmstart train --out` "
+            "or `save` wrote"
+        )
     return hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]

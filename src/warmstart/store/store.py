@@ -26,7 +26,8 @@ class Event:
         id: the client's own; an event sent again under the same id is kept once.
         user: who did it.
         item: with what.
-        event: what was done, such as "like" or "rating"; at most 64 printable characters.
+        event: what was done, such as "like" or "rating", or "undo", which takes back all that the
+            user did with the item before; at most 64 printable characters.
         value: how much, such as stars; None where the event says it all.
         timestamp: when, in seconds since the epoch.
     """
@@ -107,7 +108,9 @@ class UserExport:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """All events of a tenant, for the next training; deleted users are not among them.
+    """All events of a tenant that stand, for the next training.
+
+    Neither deleted users are among them, nor events that were taken back by a later "undo".
 
     Attributes:
         table: user, item, event, value and timestamp, in the order in which they came. Ids are
