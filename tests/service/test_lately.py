@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import warmstart as ws
-from warmstart.recommenders.lists import Recommendation
 from warmstart.service.lately import Window
 
 
@@ -15,9 +14,9 @@ def test_figures_are_what_counting_gives(shelf):
     assert window.milliseconds() == {}
     lists = [rng.choice(catalogue.items.take(np.arange(30)), 5, replace=False) for _ in range(40)]
     for one in lists:
-        window.listed("t", [Recommendation(int(i), "", 0.0, 1) for i in one])
+        window.listed("t", tuple(int(i) for i in one))
         window.took(0.002)
-    window.listed("other", [Recommendation(79, "", 0.0, 1)])
+    window.listed("other", (79,))
     found = window.figures("t", catalogue)
     shown = [int(i) for one in lists for i in one]
     likes = dict(zip(catalogue.items, catalogue.likes.tolist(), strict=True))

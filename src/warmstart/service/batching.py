@@ -66,11 +66,18 @@ class Batches:
         self._waiting.append(_Waiting(fitted, history, k, done))
         if not self._called:
             self._called = True
-            asyncio.get_running_loop().call_soon(self._start)
+            asyncio.get_running_loop().call_soon(self._gather, 0)
         return await done
 
-    def _start(self) -> None:
+    def _gather(self, before: int) -> None:
+        """Start when no further request is there already: each turn of the loop reads some."""
+        if before < len(self._waiting) < _MOST:
+            asyncio.get_running_loop().call_soon(self._gather, len(self._waiting))
+            return
         self._called = False
+        self._start()
+
+    def _start(self) -> None:
         while self._free and self._waiting:
             batch = self._next()
             if len(batch) * len(batch[0].fitted.catalogue) <= _MOST_SCORES_HERE:

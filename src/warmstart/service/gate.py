@@ -157,22 +157,24 @@ class Gate:
         if declared.isdigit() and int(declared[:20]) > most:
             raise Problem(413, f"the body has more than {most:,} bytes; send less at once")
         parts, size = list[bytes](), 0
+        late = _Deadline(self._config.seconds_to_read)
         try:
-            async with asyncio.timeout(self._config.seconds_to_read):
-                while True:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        raise Problem(400, "the body broke off; send it again")
-                    parts.append(message.get("body", b""))
-                    size += len(parts[-1])
-                    if size > most:
-                        raise Problem(
-                            413, f"the body has more than {most:,} bytes; send less at once"
-                        )
-                    if not message.get("more_body"):
-                        break
-        except TimeoutError:
-            raise Problem(408, "the body took too long; send it again") from None
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Problem(400, "the body broke off; send it again")
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if size > most:
+                    raise Problem(413, f"the body has more than {most:,} bytes; send less at once")
+                if not message.get("more_body"):
+                    break
+        except asyncio.CancelledError:
+            if late.passed():
+                raise Problem(408, "the body took too long; send it again") from None
+            raise
+        finally:
+            late.end()
         content = headers.get(b"content-type", b"").split(b";")[0].strip().lower()
         if size and content != b"application/json":
             raise Problem(415, "send JSON, and say so: Content-Type: application/json")
@@ -194,6 +196,25 @@ def _again(body: bytes, receive: Receive) -> Receive:
         return whole.pop() if whole else await receive()
 
     return again
+
+
+class _Deadline:
+    """Cancels the running task after a while; `asyncio.timeout` does at several times the cost."""
+
+    def __init__(self, seconds: float) -> None:
+        self._task, self._cancelled = asyncio.current_task(), False
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._cancel)
+
+    def _cancel(self) -> None:
+        assert self._task is not None
+        self._cancelled = self._task.cancel()
+
+    def passed(self) -> bool:
+        """Whether the task was cancelled by this alone, and so goes on."""
+        return self._cancelled and self._task is not None and self._task.uncancel() == 0
+
+    def end(self) -> None:
+        self._timer.cancel()
 
 
 class _Told:

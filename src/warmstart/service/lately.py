@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from warmstart.recommenders.catalogue import Catalogue
-from warmstart.recommenders.lists import Recommendation
 
 _LISTS = 1_000
 _TIMES = 5_000
@@ -39,11 +38,11 @@ class Window:
         self._lists: dict[str, deque[tuple[str | int, ...]]] = {}
         self._seconds: deque[float] = deque(maxlen=_TIMES)
 
-    def listed(self, tenant: str, found: list[Recommendation]) -> None:
+    def listed(self, tenant: str, items: tuple[str | int, ...]) -> None:
         """Remember a list."""
         if tenant not in self._lists:
             self._lists[tenant] = deque(maxlen=_LISTS)
-        self._lists[tenant].append(tuple(one.item for one in found))
+        self._lists[tenant].append(items)
 
     def took(self, seconds: float) -> None:
         """Remember how long a list took."""
