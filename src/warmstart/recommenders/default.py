@@ -454,7 +454,11 @@ class Default:
             query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
         likes = liked(histories, len(parts.log_popularity))
         for column, factors in enumerate(parts.factors, FIRST_FACTORS):
-            query.append(factors.fold_in(likes) * gate[:, column : column + 1])
+            wanted = gate[:, column : column + 1]
+            if wanted.any():
+                query.append(factors.fold_in(likes) * wanted)
+            else:
+                query.append(np.zeros((len(gate), factors.factors.shape[1]), np.float32))
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         np.matmul(np.concatenate([*query, closed], axis=1), self.vectors, out=out)

@@ -96,12 +96,13 @@ def read_history(
 
 def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  # noqa: ANN401
     """Return the events as the histories of one user."""
-    times = np.array([e.time for e in events], np.float64)
+    times = [e.time for e in events]
+    timed = len(times) > 0 and all(map(math.isfinite, times))
     return Histories(
         np.array([0, len(events)], np.int64),
         np.array([e.item for e in events], np.int32),
         np.array([e.value for e in events], np.float32),
-        times if len(times) and np.isfinite(times).all() else None,
+        np.array(times, np.float64) if timed else None,
         features,
     )
 

@@ -11,7 +11,7 @@ a thread and back takes as long, and on one core there is nobody to hand over to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -157,17 +157,24 @@ def joined(histories: list[Histories]) -> Histories:
     """
     if len(histories) == 1:
         return histories[0]
-    shots = np.concatenate([h.shots for h in histories])
+    ends = np.cumsum([0, *(len(h.items) for h in histories)])
     times: Any = None
     if histories[0].times is not None:
         times = np.concatenate([h.times for h in histories])
     features = None
     if histories[0].features is not None:
-        features = sp.csr_array(sp.vstack([h.features for h in histories], format="csr"))
+        features = _stacked([h.features for h in histories])
     return Histories(
-        np.concatenate([[0], np.cumsum(shots)]).astype(np.int64),
+        ends,
         np.concatenate([h.items for h in histories]),
         np.concatenate([h.values for h in histories]),
         times,
         features,
     )
+
+
+def _stacked(rows: Sequence[Any]) -> sp.csr_array:
+    """Return single rows as one matrix; `scipy.sparse.vstack` takes as long as to rank them."""
+    ends = np.cumsum([0, *(len(row.indices) for row in rows)])
+    data, columns = (np.concatenate([getattr(row, n) for row in rows]) for n in ("data", "indices"))
+    return sp.csr_array((data, columns, ends), shape=(len(rows), rows[0].shape[1]))
