@@ -51,3 +51,8 @@ class Layers:
 
 Sparse = sp.csr_array | Layers
 """Weights between items, in one layer or two."""
+
+
+def layers_of(matrix: Sparse) -> tuple[sp.csr_array, ...]:
+    """Return what a matrix is the sum of."""
+    return (matrix.trained, matrix.added) if isinstance(matrix, Layers) else (matrix,)

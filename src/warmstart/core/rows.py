@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from scipy.sparse import _sparsetools
 
-from warmstart.core.layers import Layers, Sparse
+from warmstart.core.layers import Layers, Sparse, layers_of
 from warmstart.core.types import FloatArray, IntArray
 
 _ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
@@ -46,9 +47,9 @@ def add_rows(
         [[1.0, 30.0, 2.0], [0.0, 0.0, 0.0]]
     """
     if isinstance(matrix, Layers):
-        add_rows(out, ends, rows, weights, matrix.trained)
-        if matrix.added.nnz:
-            add_rows(out, ends, rows, weights, matrix.added)
+        for layer in layers_of(matrix):
+            if layer.nnz:
+                add_rows(out, ends, rows, weights, layer)
         return
     if len(rows) and not (0 <= rows.min() and rows.max() < matrix.shape[0]):
         raise IndexError(f"rows {rows.min()} to {rows.max()} of a matrix of {matrix.shape[0]}")
@@ -59,22 +60,37 @@ def add_rows(
         given = _of(index, ends), _of(index, rows), weights, flat
         _sparsetools.csr_matvecs(*sizes, *given, out.reshape(-1))
         return
+    half = len(out) // 2
+    if half and int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum()) > _ROOM:
+        middle = ends[half]
+        add_rows(out[:half], ends[: half + 1], rows[:middle], weights[:middle], matrix)
+        add_rows(out[half:], ends[half:] - middle, rows[middle:], weights[middle:], matrix)
+        return
+    columns, data, laid = laid_rows(ends, rows, weights, matrix)
+    _sparsetools.csr_todense(*out.shape, laid, columns, data, out)
+
+
+def laid_rows(
+    ends: IntArray, rows: IntArray, weights: FloatArray, matrix: sp.csr_array
+) -> tuple[IntArray, FloatArray, IntArray]:
+    """Return the columns and entries of weighted rows end to end, and where each user's end.
+
+    Args:
+        ends: (users + 1,) where the rows of each user begin and end.
+        rows: (entries,) of the matrix; they must be there.
+        weights: (entries,).
+        matrix: sparse.
+    """
     index = matrix.indptr.dtype
     rows = _of(index, rows)
     counts = matrix.indptr[rows + 1] - matrix.indptr[rows]
     laid = np.zeros(len(rows) + 1, index)
     np.cumsum(counts, out=laid[1:])
-    half = len(out) // 2
-    if half and laid[-1] > _ROOM:
-        middle = ends[half]
-        add_rows(out[:half], ends[: half + 1], rows[:middle], weights[:middle], matrix)
-        add_rows(out[half:], ends[half:] - middle, rows[middle:], weights[middle:], matrix)
-        return
     columns, data = np.empty(laid[-1], index), np.empty(laid[-1], matrix.data.dtype)
     held = matrix.indptr, matrix.indices, matrix.data
     _sparsetools.csr_row_index(len(rows), rows, *held, columns, data)
     data *= np.repeat(np.asarray(weights, data.dtype), counts)
-    _sparsetools.csr_todense(*out.shape, laid[ends], columns, data, out)
+    return columns, data, laid[ends]
 
 
 def _of(kind: Any, array: IntArray) -> IntArray:  # noqa: ANN401  (a type of integers)

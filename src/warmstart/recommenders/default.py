@@ -14,7 +14,7 @@ however strong it was: which films somebody chose to rate highly says more than 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,17 +24,20 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.layers import layers_of
 from warmstart.core.room import empty_with_room, longer
-from warmstart.core.rows import add_rows
+from warmstart.core.rows import add_rows, laid_rows
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
+from warmstart.index.approximate import ApproximateConfig
 from warmstart.meta.belief import event_weights, observation_weights, posterior
 from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.lent import learn_lent_gates, with_lent
+from warmstart.recommenders.near import Near
 from warmstart.recommenders.onboarding.knowledge import Knowledge
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
@@ -46,6 +49,21 @@ _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over th
 _ONBOARDING = "onboarding."  # before the names of its arrays
 
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What some users ask of the items.
+
+    Attributes:
+        queries: (users, width) query vectors.
+        gate: (users, parts) weights of the parts.
+        closed: (users, closed forms) those of the closed forms.
+    """
+
+    queries: FloatArray
+    gate: FloatArray
+    closed: FloatArray
 
 
 class Default:
@@ -64,6 +82,8 @@ class Default:
         onboarding: what was learned about asking new users, or None.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
+        unmet: indices of the items that likes lend to directly, ascending.
+        near: the approximate index that finds candidates, or None where all items are ranked.
     """
 
     config_type: ClassVar[type[Config]] = DefaultConfig
@@ -77,12 +97,14 @@ class Default:
     quality: list[dict[str, Any]]
     onboarding: Knowledge | None
     vectors: FloatArray
+    unmet: IntArray
+    near: Near | None
     _centre: npt.NDArray[np.float32]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
-        self.new = np.zeros(0, np.int64)
+        self.new, self.near = np.zeros(0, np.int64), None
 
     def fit(
         self,
@@ -185,6 +207,10 @@ class Default:
             k: length of the lists.
             allowed: (items,) which items may be returned; None for all.
         """
+        if self.near is not None and len(histories):
+            found = self.near.top_k(self, _plain(histories), k, allowed)
+            if found is not None:
+                return found
         items, scores = [], []
         for _, users in self._blocks(histories):
             out = np.empty((len(users), len(self.parts.log_popularity)), np.float32)
@@ -200,6 +226,22 @@ class Default:
         for start in range(0, max(len(histories), 1), size):
             stop = min(start + size, len(histories))
             yield slice(start, stop), histories.take(np.arange(start, stop))
+
+    def approximated(self, config: ApproximateConfig | None = None) -> Default:
+        """Return a model that finds candidates by an approximate index, and ranks them exactly.
+
+        Where the covariance is kept whole, the catalogue is so small that all of it is ranked
+        sooner, and nothing changes.
+
+        Raises:
+            MissingExtraError: faiss is not installed.
+        """
+        if isinstance(self.parts.belief.covariance, np.ndarray):
+            return self
+        other = self._copy()
+        other._prepare(self, centre=self._centre)
+        other.near = Near.of(other, config)
+        return other
 
     def item_vectors(self) -> FloatArray:
         """Return (items, dimensions) vectors whose cosine says how alike two items are."""
@@ -364,7 +406,7 @@ class Default:
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
-        other.new, other.onboarding = self.new, self.onboarding
+        other.new, other.onboarding, other.near = self.new, self.onboarding, self.near
         other._centre = self._centre
         return other
 
@@ -392,6 +434,7 @@ class Default:
             kept, lender = self.config.memory.neighbours, self.first_users or self.content
             assert lender is not None
             smoother = lent(unmet, self.content, self.first_users)
+            self.near = self.near and self.near.without(unmet)
             self.parts = spread(self.parts, smoother, lender.lenders, unmet, neighbours=kept)
         self._prepare(centre=self._centre)
         return self
@@ -413,18 +456,10 @@ class Default:
         if before is None:
             self.parts = self.parts.roomy()
         parts = self.parts
-        bias = np.zeros_like(parts.log_popularity)
-        columns = []
-        if parts.encoder is not None:
-            columns.append(parts.encoder.items)
-            bias = parts.encoder.bias
-        columns += [bias[:, None], parts.log_popularity[:, None]]
-        columns += [factors.factors for factors in parts.factors]
-        if parts.recency is not None:
-            columns.append(parts.recency.rise[:, None])
-        self._unmet = np.unique(parts.lent.indices)
-        self._lent = sp.csr_array(parts.lent[:, self._unmet])
-        self._is_new = np.isin(self._unmet, self.new)
+        bias, columns = parts.log_popularity, self._columns()
+        self.unmet = np.unique(parts.lent.indices)
+        self._lent = sp.csr_array(parts.lent[:, self.unmet])
+        self._is_new = np.isin(self.unmet, self.new)
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
@@ -443,9 +478,28 @@ class Default:
         self._centre = self.vectors.mean(axis=1) if centre is None else centre
         self.vectors[:, n_old:] -= self._centre[:, None]
 
-    def _score(self, histories: Histories, out: FloatArray) -> None:
-        """Write the scores of one block of users into `out`."""
-        histories = _plain(histories)
+    def _columns(self) -> list[FloatArray]:
+        """Return the (items, …) parts that query vectors are multiplied by, side by side."""
+        parts, columns = self.parts, []
+        bias = np.zeros_like(parts.log_popularity)
+        if parts.encoder is not None:
+            columns.append(parts.encoder.items)
+            bias = parts.encoder.bias
+        columns += [bias[:, None], parts.log_popularity[:, None]]
+        columns += [factors.factors for factors in parts.factors]
+        if parts.recency is not None:
+            columns.append(parts.recency.rise[:, None])
+        return columns
+
+    def rows(self, items: IntArray) -> FloatArray:
+        """Return (items, width) columns of `vectors`, from where they lie side by side."""
+        closed = self.parts.belief.mean[items] * self._tempering[:, items]
+        rows = np.concatenate([*(c[items] for c in self._columns()), closed.T], axis=1)
+        rows -= self._centre
+        return rows
+
+    def asked(self, histories: Histories) -> Asked:
+        """Return what the users ask of the items: of likes, that they are 1 is taken for granted."""
         parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
         gate = self.gates.at(histories.shots) / parts.scales
         closed = gate[:, FIRST_CLOSED:after]
@@ -461,26 +515,74 @@ class Default:
                 query.append(np.zeros((len(gate), factors.factors.shape[1]), np.float32))
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
-        np.matmul(np.concatenate([*query, closed], axis=1), self.vectors, out=out)
+        return Asked(np.concatenate([*query, closed], axis=1), gate, closed)
+
+    def moves(
+        self, histories: Histories, asked: Asked
+    ) -> list[tuple[IntArray, FloatArray, IntArray]]:
+        """Return what the lists of neighbours add: columns, entries, and where each user's end."""
+        parts, found = self.parts, []
+        if asked.closed.any():
+            alpha = event_weights(histories, parts.belief, parts.closed_form)
+            for layer in layers_of(parts.belief.covariance):
+                columns, data, ends = laid_rows(histories.indptr, histories.items, alpha, layer)
+                mine = np.repeat(asked.closed, np.diff(ends), axis=0)
+                data *= np.einsum("ep,pe->e", mine, self._tempering[:, columns])
+                found.append((columns, data, ends))
+        for said, weights, memory in self._remembering(histories, asked):
+            for layer in layers_of(memory):
+                found.append(laid_rows(said.indptr, said.indices, weights, layer))
+        return found
+
+    def lifted(self, history: Histories, items: IntArray, scores: FloatArray) -> FloatArray:
+        """Return one user's scores of some items, those that likes lend to lifted by that."""
+        if self.lent_gates is None or not len(self.unmet):
+            return scores
+        at = np.minimum(np.searchsorted(self.unmet, items), len(self.unmet) - 1)
+        here = self.unmet[at] == items
+        lent, gate = self._lent_to(history)
+        out, at = scores.copy(), at[here]
+        out[here] = with_lent(scores[None, here], lent[:, at], gate, self._is_new[at])[0]
+        return out
+
+    def _remembering(
+        self, histories: Histories, asked: Asked
+    ) -> Iterator[tuple[sp.csr_array, FloatArray, Any]]:
+        """Yield each memory that counts, with what is said and how much it weighs there."""
+        said, after = self.parts.remembered(histories), FIRST_CLOSED + len(self.parts.powers)
+        rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
+        for column, memory in enumerate(self.parts.memories.values(), start=after):
+            if asked.gate[:, column].any():
+                yield said, said.data * asked.gate[rows, column], memory
+
+    def _lent_to(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
+        """Return (users, unmet items) what likes lend, and the users' gates."""
+        assert self.lent_gates is not None
+        said = self.parts.remembered(histories)
+        root = np.sqrt(histories.shots).astype(np.float32)
+        # what is remembered is divided by the root of the shots, what lends is not
+        whole = said.data * np.repeat(root, np.diff(said.indptr))
+        lent = np.zeros((len(histories), len(self.unmet)), np.float32)
+        add_rows(lent, said.indptr, said.indices, whole, self._lent)
+        return lent, self.lent_gates.at(histories.shots)
+
+    def _score(self, histories: Histories, out: FloatArray) -> None:
+        """Write the scores of one block of users into `out`."""
+        histories, parts = _plain(histories), self.parts
+        asked = self.asked(histories)
+        closed = asked.closed
+        np.matmul(asked.queries, self.vectors, out=out)
         if closed.any():
             alpha = event_weights(histories, parts.belief, parts.closed_form)
             moved = np.zeros_like(out)
             add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
             moved *= closed @ self._tempering
             out += moved
-        said = parts.remembered(histories)
-        rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
-        for column, memory in enumerate(parts.memories.values(), start=after):
-            if gate[:, column].any():
-                weights = said.data * gate[rows, column]
-                add_rows(out, said.indptr, said.indices, weights, memory)
+        for said, weights, memory in self._remembering(histories, asked):
+            add_rows(out, said.indptr, said.indices, weights, memory)
         if self.lent_gates is not None and parts.lent.nnz:
-            root = np.sqrt(histories.shots).astype(np.float32)
-            # what is remembered is divided by the root of the shots, what lends is not
-            whole = (said.data * root[rows], said.indices, said.indptr)
-            lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
-            gate = self.lent_gates.at(histories.shots)
-            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
+            lent, gate = self._lent_to(histories)
+            out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:

@@ -18,6 +18,7 @@ from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
 from warmstart.index import top_k
+from warmstart.index.approximate import ApproximateConfig
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.encoding import trusted
@@ -401,6 +402,26 @@ class Recommender:
             how = f"ranks high for those who like {catalogue.titles.title(index)}"
         found = items[0][items[0] >= 0]
         return _numbered(catalogue, found, scores[0], [how] * len(found))
+
+    def approximate(self, config: ApproximateConfig | None = None) -> Self:
+        """Find candidates by an approximate index from now on; it is built now, and not saved.
+
+        Lists by taste alone are then ranked among the index's candidates and the neighbours of the
+        user's events, with exact scores; filters and seen items are heeded exactly. Texts, rules,
+        exploration and batches with pairs to exclude rank all items, as does the whole model where
+        its catalogue is so small that it is faster.
+
+        Raises:
+            ConfigError: the method is not one that can.
+            MissingExtraError: faiss is not installed.
+        """
+        method = self.fitted.method
+        if not hasattr(method, "approximated"):
+            raise ConfigError(
+                f"the method {self.name!r} has no approximate index; the default method has"
+            )
+        self._fitted = replace(self.fitted, method=method.approximated(config))
+        return self
 
     def add_items(
         self,
