@@ -34,6 +34,10 @@ def recommend(
         str | None,
         typer.Option(help='What the user asks for: "quiet space films, no horror".'),
     ] = None,
+    approximate: Annotated[
+        bool,
+        typer.Option(help="Find candidates by an approximate index: large catalogues, many users."),
+    ] = False,
     trust_encoders: Annotated[
         bool, typer.Option(help="Send the text to an endpoint, as the model names it.")
     ] = False,
@@ -87,6 +91,8 @@ def recommend(
     for path in (out, log, json):
         check_folder(path)
     recommender = load(model)
+    if approximate:
+        recommender.approximate()
     mask = None if candidates is None else _mask(recommender, candidates)
     if histories is None and users is None:
         if filter is not None and mask is not None:

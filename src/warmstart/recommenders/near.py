@@ -46,7 +46,7 @@ class Near:
     def of(cls, method: Default, config: ApproximateConfig | None) -> Near:
         """Build the index of a method's items, for users such as its own."""
         seed = 0 if config is None else config.seed
-        asked = method.asked(_made_up(method.parts.log_popularity, seed)).queries
+        asked = method.asked(made_up(method.parts.log_popularity, seed)).queries
         return cls(Approximate.of(method.vectors, asked, config), np.zeros(0, np.int64))
 
     def without(self, items: IntArray) -> Near:
@@ -113,11 +113,11 @@ def _summed(listed: list[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatA
     return different, np.bincount(at, data, len(different)).astype(np.float32)
 
 
-def _made_up(log_popularity: FloatArray, seed: int) -> Histories:
-    """Return users who like items as often as everybody does."""
+def made_up(log_popularity: FloatArray, seed: int, n: int = _ASKED) -> Histories:
+    """Return `n` users who like items as often as everybody does, up to 20 of them."""
     rng = generator(seed, "near")
     share = np.exp(log_popularity.astype(np.float64))
-    shots = rng.integers(0, min(_MOST_SHOTS, len(share)) + 1, _ASKED)
+    shots = rng.integers(0, min(_MOST_SHOTS, len(share)) + 1, n)
     drawn = rng.choice(len(share), int(shots.sum()), p=share / share.sum())
     ends = np.concatenate([[0], np.cumsum(shots)])
     ones = np.ones(len(drawn), np.float32)

@@ -71,7 +71,13 @@ class Service:
         """
         self.config, self.store, self.now = config or ServiceConfig(), store, now
         reading = Reading(self.config.content_root, self.config.trust_encoders)
-        self.shelf = Shelf(model, store, reading, models=self.config.models)
+        self.shelf = Shelf(
+            model,
+            store,
+            reading,
+            models=self.config.models,
+            approximate=self.config.approximate,
+        )
         self.metrics, self.lately = Metrics(), Window()
         self.metrics.served(self.shelf.current.version)
         self.ready = True
