@@ -28,6 +28,7 @@ from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
 from benchmarks.onboarding import tables as onboarding
 from benchmarks.onboarding.ope_table import ope_table
+from benchmarks.service import tables as service
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
 from warmstart.evaluation import Report, Row
@@ -237,6 +238,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "objective": lambda: learners.objective_table(_line, short),
     "objective-search": lambda: learners.objective_search_table(_line, short),
     "ope": lambda: ope_table(_line),
+    "service-http": lambda: service.http_table(_line),
+    "service-approximate": lambda: service.approximate_table(_line),
+    "service-posterior": lambda: service.posterior_table(_line),
     "tuning": lambda: tuning_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
