@@ -481,11 +481,11 @@ class Default:
     def _columns(self) -> list[FloatArray]:
         """Return the (items, …) parts that query vectors are multiplied by, side by side."""
         parts, columns = self.parts, []
-        bias = np.zeros_like(parts.log_popularity)
         if parts.encoder is not None:
-            columns.append(parts.encoder.items)
-            bias = parts.encoder.bias
-        columns += [bias[:, None], parts.log_popularity[:, None]]
+            columns += [parts.encoder.items, parts.encoder.bias[:, None]]
+        else:
+            columns.append(np.zeros((len(parts.log_popularity), 1), np.float32))
+        columns.append(parts.log_popularity[:, None])
         columns += [factors.factors for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])

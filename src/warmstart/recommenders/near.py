@@ -81,13 +81,17 @@ class Near:
         items = np.full((len(histories), k), -1, np.int32)
         scores = np.full((len(histories), k), -np.inf, np.float32)
         moves = method.moves(histories, asked)
+        moved = np.zeros(n_items, np.float32)  # by the lists of one user after the other
         for user in range(len(histories)):
-            listed = [(columns[a:b], data[a:b]) for columns, data, ends in moves
-                      for a, b in [ends[user : user + 2]]]  # fmt: skip
-            columns, sums = _summed(listed)
-            most = columns
-            if len(columns) > _NEIGHBOURS:
-                most = columns[np.argpartition(-sums, _NEIGHBOURS)[:_NEIGHBOURS]]
+            listed = []
+            for columns, data, ends in moves:
+                part = slice(*ends[user : user + 2])
+                np.add.at(moved, columns[part], data[part])
+                listed.append(columns[part])
+            touched = np.unique(np.concatenate(listed)) if listed else fresh[:0]
+            most = touched
+            if len(touched) > _NEIGHBOURS:
+                most = touched[np.argpartition(-moved[touched], _NEIGHBOURS)[:_NEIGHBOURS]]
             tried = np.unique(np.concatenate([found[user][found[user] >= 0], most, fresh]))
             seen = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
             tried = tried[~np.isin(tried, seen)]
@@ -95,22 +99,12 @@ class Near:
                 tried = tried[allowed[tried]]
             if len(tried) < k:
                 return None  # the index saw too little
-            scored = method.rows(tried) @ asked.queries[user]
-            if len(columns):
-                at = np.minimum(np.searchsorted(columns, tried), len(columns) - 1)
-                scored += np.where(columns[at] == tried, sums[at], 0)
+            scored = method.rows(tried) @ asked.queries[user] + moved[tried]
+            moved[touched] = 0
             scored = method.lifted(histories.take(np.array([user])), tried, scored)
             order = np.lexsort((tried, -scored))[:k]
             items[user], scores[user] = tried[order], scored[order]
         return items, scores
-
-
-def _summed(listed: list[tuple[IntArray, FloatArray]]) -> tuple[IntArray, FloatArray]:
-    """Return the different columns, ascending, and the sums of what stands in each."""
-    columns = np.concatenate([c for c, _ in listed]) if listed else np.zeros(0, np.int64)
-    data = np.concatenate([d for _, d in listed]) if listed else np.zeros(0, np.float32)
-    different, at = np.unique(columns, return_inverse=True)
-    return different, np.bincount(at, data, len(different)).astype(np.float32)
 
 
 def made_up(log_popularity: FloatArray, seed: int, n: int = _ASKED) -> Histories:
