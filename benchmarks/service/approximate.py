@@ -36,6 +36,7 @@ from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.default import Asked, Default
 from warmstart.recommenders.memory import truncate
 from warmstart.recommenders.near import Near, made_up
+from warmstart.recommenders.parts import narrow
 from warmstart.recommenders.recommender import load
 
 RESULTS = Path(__file__).parent / "results"
@@ -71,7 +72,7 @@ class Enlarged:
         covariance, small = method.parts.belief.covariance, method._copy()
         if isinstance(covariance, np.ndarray):  # as training keeps it where there are many items
             covariance = truncate(covariance, method.config.memory.neighbours)
-        belief = replace(method.parts.belief, covariance=sp.csr_array(covariance))
+        belief = replace(method.parts.belief, covariance=narrow(sp.csr_array(covariance)))
         small.parts = replace(method.parts, belief=belief)
         small._prepare(method, centre=method._centre)
         self.small, vectors = small, np.ascontiguousarray(method.vectors.T)
