@@ -1,8 +1,8 @@
 """The approximate index on a million items: `python -m benchmarks.service.approximate MODEL`.
 
-No public model has a million items, so one is made of a fitted model: every new item lies between an
-item and one of its twenty nearest, with noise of a fifth of the spread around it, and stands in for
-that item in the lists of neighbours as one of its copies. Users are made up: they like items as
+No public model has a million items, so one is made of a fitted model: every new item lies between
+an item and one of its twenty nearest, with noise of a fifth of the spread around it, and one such
+copy of each item stands for it in the lists of neighbours. Users are made up: they like items as
 often as everybody does, and have 0 to 20 events. They are others than those whose queries the index
 is learned from.
 

@@ -1,7 +1,7 @@
 """Whether a cached posterior would pay: `python -m benchmarks.service.posterior`.
 
-A user's state is their events. What adapts the model to them could be kept in the store as well, and
-be read instead of made again. The events have to be read all the same: they tell which items were
+A user's state is their events. What adapts the model to them could be kept in the store as well,
+and be read instead of made again. The events have to be read all the same: they tell which items were
 seen, which neighbours move, and whether the cached posterior is still that of the last event. So
 what a cache saves is the adaptation, and what it costs is to read what was kept, and to write it
 after each event. Results are added, never edited.
@@ -72,7 +72,9 @@ def run(config: PosteriorConfig, now: datetime) -> dict[str, Any]:
         store = open_store(Path(name) / "events.sqlite")
         items = rng.integers(0, config.items, (config.users, config.events))
         for user, liked in enumerate(items.tolist()):
-            some = [Event(f"{user}-{n}", user, i, "like", None, float(n)) for n, i in enumerate(liked)]
+            some = [
+                Event(f"{user}-{n}", user, i, "like", None, float(n)) for n, i in enumerate(liked)
+            ]
             store.append("t", some)
         ends = np.arange(0, config.batch * config.events + 1, config.events)
         ones = np.ones(config.batch * config.events, np.float32)

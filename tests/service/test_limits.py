@@ -131,7 +131,9 @@ def test_late_bodies_keep_nobody_out(fresh):
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells no memory")
 def test_three_times_too_many_get_an_answer_or_a_time_and_memory_stays(shelf, tmp_path):
     """What the service can do in a second is measured; then three times as much comes."""
-    with Served(shelf / "first", tmp_path, "--most-at-once", "8", "--rate", "1500/minute") as served:
+    with Served(
+        shelf / "first", tmp_path, "--most-at-once", "8", "--rate", "1500/minute"
+    ) as served:
         body = json.dumps({"history": [5, 9, 14], "k": 20, "explain": True}).encode()
         request = (
             b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -5,7 +5,6 @@ second.
 """
 
 import itertools
-import json
 import os
 import time
 from pathlib import Path
@@ -43,7 +42,7 @@ def requests(n):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells no memory")
-def test_memory_stays_within_five_percent(shelf, tmp_path):
+def test_memory_stays_within_five_percent(shelf, tmp_path, record_property):
     with Served(shelf / "first", tmp_path, "--rate", "100000000/minute") as served:
         begun, statuses, sizes = time.monotonic(), {}, []
         for n in itertools.count():
@@ -62,5 +61,5 @@ def test_memory_stays_within_five_percent(shelf, tmp_path):
         for low, high in ((WARM, 2 * WARM), (1 - WARM, 1))
     ]
     told = {"seconds": SECONDS, "requests": sum(statuses.values()), "bytes": ends}
-    print(json.dumps(told))
+    record_property("soak", told)
     assert ends[1] <= 1.05 * ends[0], told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -49,7 +49,7 @@ class Layers:
         return np.asarray(self.whole().toarray())
 
 
-Sparse = sp.csr_array | Layers
+Sparse: TypeAlias = sp.csr_array | Layers
 """Weights between items, in one layer or two."""
 
 

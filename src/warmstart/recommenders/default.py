@@ -39,7 +39,7 @@ from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.lent import learn_lent_gates, with_lent
 from warmstart.recommenders.near import Near
 from warmstart.recommenders.onboarding.knowledge import Knowledge
-from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
+from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
@@ -499,7 +499,7 @@ class Default:
         return rows
 
     def asked(self, histories: Histories) -> Asked:
-        """Return what the users ask of the items: of likes, that they are 1 is taken for granted."""
+        """Return what users ask of the items; each like must be 1."""
         parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
         gate = self.gates.at(histories.shots) / parts.scales
         closed = gate[:, FIRST_CLOSED:after]

@@ -1,8 +1,8 @@
 """The default method on a large catalogue: candidates of an index, joined with the neighbours.
 
-A score is an inner product plus short lists of neighbours. The index finds what has a large product;
-the lists of the user's events name everything that they move. What is in either is scored exactly,
-so that nothing but an item that neither names can be missed.
+A score is an inner product plus short lists of neighbours. The index finds what has a large
+product; the lists of the user's events name what they move. What is in either is scored exactly, so
+that only an item that neither names can be missed.
 
 Items that came or moved after the index was built are always candidates. Where a filter leaves few
 items, or so many came that the index says little, the whole catalogue is ranked.

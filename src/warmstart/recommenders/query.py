@@ -51,7 +51,7 @@ class QueryEncoder:
         strength = np.abs(histories.values) if signed else np.maximum(histories.values, 0)
         at = kinds * histories.items + disliked if signed else histories.items
         weights = strength / np.sqrt(np.maximum(shots, 1.0))[histories.rows, 0]
-        h = np.zeros((len(histories), width), np.float32)
+        h: FloatArray = np.zeros((len(histories), width), np.float32)
         add_rows(h, histories.indptr, at, weights, self.events.reshape(-1, width))
         if histories.features is not None and len(self.user_features):
             h += histories.features @ self.user_features
