@@ -1,9 +1,9 @@
 """Whether a cached posterior would pay: `python -m benchmarks.service.posterior`.
 
 A user's state is their events. What adapts the model to them could be kept in the store as well,
-and be read instead of made again. The events have to be read all the same: they tell which items were
-seen, which neighbours move, and whether the cached posterior is still that of the last event. So
-what a cache saves is the adaptation, and what it costs is to read what was kept, and to write it
+and be read instead of made again. The events have to be read all the same: they tell which items
+were seen, which neighbours move, and whether the cached posterior is still that of the last event.
+So what a cache saves is the adaptation, and what it costs is to read what was kept, and to write it
 after each event. Results are added, never edited.
 """
 

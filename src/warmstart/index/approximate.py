@@ -7,8 +7,8 @@ Two approximations, one after the other:
   M^½ C M^½; queries are stretched by M^-½, vectors by M^½, so that inner products stay what they
   are but for the directions that are left out. A few dozen of several hundred are enough;
 - inverted lists (Jégou, Douze & Schmid 2011, doi:10.1109/TPAMI.2010.57), by FAISS (Douze et al.
-  2024, arXiv:2401.08281): sketches are put into cells around centres, and a query looks into the cells
-  whose centres promise most.
+  2024, arXiv:2401.08281): sketches are put into cells around centres, and a query looks into the
+  cells whose centres promise most.
 
 What comes out are candidates. Who asks scores them anew, so an approximation may lose an item and
 never invents a score.

@@ -20,7 +20,7 @@ from warmstart.recommenders.encoding import make_encoder
 from warmstart.recommenders.exploring import Explored, explore
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.protocols import HasItemVectors, HasPosterior, RanksFast
-from warmstart.recommenders.rules import Rules, arranged
+from warmstart.recommenders.rules import Rules, arranged, boosted
 from warmstart.recommenders.trust import UNLEARNED, standardised
 from warmstart.recommenders.words import Words
 
@@ -115,6 +115,7 @@ class Fitted:
         *,
         share: float,
         rng: np.random.Generator,
+        rules: Rules | None = None,
     ) -> tuple[Explored, FloatArray]:
         """Return one user's list with some places explored, and its scores.
 
@@ -129,6 +130,7 @@ class Fitted:
             wish: as in `rank`.
             share: of the places that are explored.
             rng: draws them.
+            rules: whose boosts are heeded; scores are then in standard deviations.
 
         Raises:
             ConfigError: `k` is below 1.
@@ -136,9 +138,12 @@ class Fitted:
         """
         k, allowed = self._checked(history, k), self.catalogue.served(allowed)
         free = self._free(history, allowed, wish)
-        listed, _ = top_k(free[None], k)
         open_ = np.isfinite(free)
-        spread = np.full(len(free), free[open_].std() if open_.any() else 0.0)
+        size = float(free[open_].std()) if open_.any() else 0.0
+        if rules is not None:
+            free, size = boosted(free, rules, self.catalogue.where).astype(np.float32), 1.0
+        listed, _ = top_k(free[None], k)
+        spread = np.full(len(free), size)
         if isinstance(self.method, HasPosterior) and open_.any():
             mean, doubt = self.method.posterior(history)
             spread *= doubt[0] / max(float(mean[0, open_].std()), 1e-12)

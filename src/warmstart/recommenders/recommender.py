@@ -194,7 +194,7 @@ class Recommender:
                 proposes the nearest ones.
             ConfigError: `k` is below 1, `explore` is no share, the filter or a rule is malformed,
                 text is given to a model that does not know what its items are about, or a list
-                with rules is to explore.
+                with pins, quotas or diversity is to explore.
             DataError: an entry is malformed, `user` names an unknown column, or the text says
                 nothing.
             MissingExtraError: the encoder of texts is not installed.
@@ -212,16 +212,18 @@ class Recommender:
         wish = None if heard is None else heard.scores
         explored = None
         wanted = Rules.parse(dict(rules)) if isinstance(rules, Mapping) else rules
-        if share and wanted:
+        if share and wanted and (wanted.pin or wanted.quota or wanted.diversity):
             raise ConfigError(
-                "a list with rules cannot explore: its propensities would not be known; leave "
-                "out rules, or explore"
+                "a list with pins, quotas or diversity cannot explore: its propensities would not "
+                "be known; leave them out, or explore, or use boosts"
             )
-        if wanted:
+        if wanted and not share:
             found, scores = served.arrange(histories, k, wanted, allowed, wish)
         elif share:
             draws = np.random.default_rng() if rng is None else rng
-            explored, scores = served.explore(histories, k, allowed, wish, share=share, rng=draws)
+            explored, scores = served.explore(
+                histories, k, allowed, wish, share=share, rng=draws, rules=wanted
+            )
             found = explored.items
         else:
             ranked, scored = served.rank(histories, k, allowed, wish=wish)
