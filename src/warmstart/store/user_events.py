@@ -87,17 +87,11 @@ def delete(connection: Connection, salt: bytes, tenant: bytes, user: bytes, now:
     """Delete a user and leave the tombstone; return how many events there were."""
     connection.forget()
     whose = [{"tenant": tenant, "user": user}]
-    connection.change("DELETE FROM posteriors WHERE tenant = :tenant AND user_id = :user", whose)
     count = connection.change(
         "DELETE FROM events WHERE tenant = :tenant AND user_id = :user", whose
     )
     connection.insert("tombstones", [{"mark": _mark(salt, tenant, user), "deleted": now}])
     return count
-
-
-def is_deleted(connection: Connection, salt: bytes, tenant: bytes, user: bytes) -> bool:
-    """Return whether a user has a tombstone."""
-    return bool(_deleted(connection, salt, tenant, {user}))
 
 
 def training(connection: Connection, tenant: bytes) -> Training:
