@@ -108,9 +108,9 @@ class Enlarged:
         found = self.small.moves(there, asked)
         return [(self.copy[columns], data, ends) for columns, data, ends in found]
 
-    def rows(self, items: IntArray) -> FloatArray:
-        """Return the vectors of some items."""
-        return self.vectors[items]
+    def products(self, items: IntArray, query: FloatArray) -> FloatArray:
+        """Multiply the vectors of some items."""
+        return self.vectors[items] @ query
 
     def lifted(self, history: Histories, items: IntArray, scores: FloatArray) -> FloatArray:
         """Return the scores as they are."""

@@ -301,7 +301,7 @@ def test_both_databases_have_the_same_columns(request, tmp_path):
         })  # fmt: skip
         engine.dispose()
     assert found[0] == found[1]
-    assert len(found[0]) == 6
+    assert len(found[0]) == 5
 
 
 def test_postgresql_says_what_is_wrong_without_the_password(request, tmp_path):

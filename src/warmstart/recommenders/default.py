@@ -491,12 +491,17 @@ class Default:
             columns.append(parts.recency.rise[:, None])
         return columns
 
-    def rows(self, items: IntArray) -> FloatArray:
-        """Return (items, width) columns of `vectors`, from where they lie side by side."""
+    def products(self, items: IntArray, query: FloatArray) -> FloatArray:
+        """Return (items,) products of some `vectors` with a query, from where rows lie together."""
         closed = self.parts.belief.mean[items] * self._tempering[:, items]
-        rows = np.concatenate([*(c[items] for c in self._columns()), closed.T], axis=1)
-        rows -= self._centre
-        return rows
+        out: FloatArray = query[-len(closed) :] @ closed - query @ self._centre
+        start = 0
+        for columns in self._columns():
+            part = query[start : start + columns.shape[1]]
+            if part.any():
+                out += columns[items] @ part
+            start += columns.shape[1]
+        return out
 
     def asked(self, histories: Histories) -> Asked:
         """Return what users ask of the items; each like must be 1."""

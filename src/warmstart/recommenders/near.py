@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from warmstart.recommenders.default import Default
 
 _LEAST, _PER_PLACE = 200, 10  # candidates of the index
-_NEIGHBOURS = 1_000  # candidates of the lists, those that they move most
+_NEIGHBOURS = 400  # candidates of the lists, those that they move most
 _MOST_FRESH = 20_000
 _FEW = 20  # where a filter leaves fewer than so many items for each candidate, all are ranked
 _ASKED, _MOST_SHOTS = 512, 20  # made-up users whose queries the index is learned from
@@ -82,13 +82,17 @@ class Near:
         scores = np.full((len(histories), k), -np.inf, np.float32)
         moves = method.moves(histories, asked)
         moved = np.zeros(n_items, np.float32)  # by the lists of one user after the other
+        place = np.empty(n_items, np.int32)
         for user in range(len(histories)):
             listed = []
             for columns, data, ends in moves:
                 part = slice(*ends[user : user + 2])
                 np.add.at(moved, columns[part], data[part])
                 listed.append(columns[part])
-            touched = np.unique(np.concatenate(listed)) if listed else fresh[:0]
+            every = np.concatenate(listed) if listed else fresh[:0]
+            order = np.arange(len(every), dtype=np.int32)
+            place[every] = order  # the last of equal ones stays, which is quicker than to sort
+            touched = every[place[every] == order]
             most = touched
             if len(touched) > _NEIGHBOURS:
                 most = touched[np.argpartition(-moved[touched], _NEIGHBOURS)[:_NEIGHBOURS]]
@@ -99,7 +103,7 @@ class Near:
                 tried = tried[allowed[tried]]
             if len(tried) < k:
                 return None  # the index saw too little
-            scored = method.rows(tried) @ asked.queries[user] + moved[tried]
+            scored = method.products(tried, asked.queries[user]) + moved[tried]
             moved[touched] = 0
             scored = method.lifted(histories.take(np.array([user])), tried, scored)
             order = np.lexsort((tried, -scored))[:k]
