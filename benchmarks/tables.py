@@ -119,7 +119,7 @@ def events_table() -> str:
     """Return what the known events are worth."""
     worth = sorted(set(EVENTS.values()), reverse=True)
     lines = [
-        _line([f"{value:+g}", ", ".join(name for name in EVENTS if EVENTS[name] == value)])
+        _line([f"{value:+g}" if value else "0", ", ".join(n for n in EVENTS if EVENTS[n] == value)])
         for value in worth
     ]
     return "\n".join([_line(["evidence", "events"]), _line(["--:", ":--"]), *lines])
