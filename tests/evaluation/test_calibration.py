@@ -42,6 +42,16 @@ def test_an_honest_forecaster_has_next_to_no_error():
     assert expected_calibration_error(said / 2, outcome) == pytest.approx(0.25, abs=0.01)
 
 
+def test_bins_of_equal_mass_share_the_probability_out():
+    rng = np.random.default_rng(2)
+    said = rng.dirichlet(np.full(200, 0.3), 40)  # one like among 200 items, 40 times
+    share = (rng.random((40, 200)) < 0.5) * said
+    found = reliability(said.ravel(), share.ravel(), bins=8, by="mass")
+    np.testing.assert_allclose(found.said * found.cases, 40 / 8, atol=said.max())
+    assert found.happened @ found.cases == pytest.approx(share.sum())
+    assert found.cases[0] > 20 * found.cases[-1]  # the small probabilities are many
+
+
 def test_equal_probabilities_stay_together():
     said = np.array([0.1] * 9 + [0.5])
     found = reliability(said, np.array([0, 1] * 5), bins=5)
@@ -67,5 +77,5 @@ def test_what_is_no_forecast_is_refused(said, outcome, message):
 def test_wrong_bins_are_refused():
     with pytest.raises(ConfigError, match="at least 1"):
         reliability(np.array([0.5]), np.array([1]), bins=0)
-    with pytest.raises(ConfigError, match="'count' or 'width'"):
-        reliability(np.array([0.5]), np.array([1]), by="mass")
+    with pytest.raises(ConfigError, match="'count', 'width' or 'mass'"):
+        reliability(np.array([0.5]), np.array([1]), by="weight")

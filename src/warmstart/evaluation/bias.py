@@ -21,7 +21,7 @@ from warmstart.evaluation.metrics import PerUser, mean_popularity
 from warmstart.evaluation.significance import bootstrap_interval, ratio_interval, resampled_means
 
 Mask = npt.NDArray[np.bool_]
-Popularity = npt.NDArray[np.floating] | IntArray
+Popularity = npt.NDArray[np.floating] | IntArray | Mask
 _ROOM = 1 << 22  # numbers held at once
 
 
@@ -43,7 +43,7 @@ def long_tail(popularity: Popularity, head: float = 0.8) -> Mask:
     levels, at = np.unique(popularity, return_inverse=True)
     gathered = np.bincount(at, np.asarray(popularity, np.float64))
     above = gathered.sum() - np.cumsum(gathered)  # by strictly more popular items
-    tail = (above >= head * gathered.sum()) | (levels <= 0)
+    tail = (above >= head * gathered.sum()) | (gathered <= 0)
     return np.asarray(tail[at])
 
 

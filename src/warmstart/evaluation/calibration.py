@@ -11,7 +11,7 @@ import numpy.typing as npt
 from warmstart.core.errors import ConfigError, DataError
 
 Floats = npt.NDArray[np.floating]
-Bins = Literal["count", "width"]
+Bins = Literal["count", "width", "mass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +45,11 @@ def reliability(
 
     Args:
         probability: (cases,) between 0 and 1.
-        outcome: (cases,) 0 or 1, or booleans.
+        outcome: (cases,) 0 or 1, booleans, or shares between 0 and 1.
         bins: at most how many; equal probabilities are never parted, so there may be fewer.
         by: "count", bins of equally many cases (where most probabilities are small, bins of equal
-            width hold next to nothing), or "width".
+            width hold next to nothing), "width", or "mass", bins of equal sums of probability (for
+            probabilities that share one among many cases).
 
     Raises:
         DataError: no cases, lengths that differ, a probability or an outcome out of range.
@@ -67,18 +68,19 @@ def reliability(
         raise DataError(f"probabilities {p.shape} and outcomes {y.shape} must be one each a case")
     if not (np.isfinite(p).all() and p.min() >= 0 and p.max() <= 1):
         raise DataError(f"probabilities must lie between 0 and 1, got {p.min()} to {p.max()}")
-    if not np.isin(y, (0, 1)).all():
-        raise DataError(f"outcomes must be 0 or 1, got {y[~np.isin(y, (0, 1))][0]:g}")
+    if not (y.min() >= 0 and y.max() <= 1):
+        raise DataError(f"outcomes must be 0 or 1, got {y[~((y >= 0) & (y <= 1))][0]:g}")
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
     if by == "width":
         at = np.minimum((p * bins).astype(np.int64), bins - 1)
-    elif by == "count":
-        values, same = np.unique(p, return_inverse=True)
-        first = np.concatenate([[0], np.cumsum(np.bincount(same, minlength=len(values)))[:-1]])
-        at = (first * bins // len(p))[same]
+    elif by in ("count", "mass"):
+        _, same = np.unique(p, return_inverse=True)
+        size = np.bincount(same, np.ones(len(p)) if by == "count" else p)
+        middle = (np.cumsum(size) - size / 2) / (size.sum() or 1.0)
+        at = np.minimum((middle * bins).astype(np.int64), bins - 1)[same]
     else:
-        raise ConfigError(f"by={by!r}; give 'count' or 'width'")
+        raise ConfigError(f"by={by!r}; give 'count', 'width' or 'mass'")
     _, at = np.unique(at, return_inverse=True)
     cases = np.bincount(at)
     said, happened = np.bincount(at, p) / cases, np.bincount(at, y) / cases
