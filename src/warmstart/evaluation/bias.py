@@ -40,7 +40,7 @@ def long_tail(popularity: Popularity, head: float = 0.8) -> Mask:
         >>> long_tail(np.array([60, 25, 10, 5])).tolist()
         [False, False, True, True]
     """
-    levels, at = np.unique(popularity, return_inverse=True)
+    _, at = np.unique(popularity, return_inverse=True)
     gathered = np.bincount(at, np.asarray(popularity, np.float64))
     above = gathered.sum() - np.cumsum(gathered)  # by strictly more popular items
     tail = (above >= head * gathered.sum()) | (gathered <= 0)

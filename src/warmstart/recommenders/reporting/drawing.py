@@ -1,6 +1,6 @@
 """Charts of a report as plain SVG and HTML: no script, no file beside the page.
 
-Lines come in two sizes, of which the page shows the one that fits, so that letters never shrink.
+Lines come in three sizes, of which the page shows the one that fits, so that letters never shrink.
 What is a share or a place lies on a track whose marks are placed in percent, so it fits anywhere.
 """
 
@@ -57,7 +57,7 @@ def lines(
         spelled: writes a value on the axis.
         level: a name and a value to draw across, such as what people like themselves.
     """
-    sizes = (("wide", 680, 330), ("narrow", 350, 300))
+    sizes = (("wide", 990, 380), ("middle", 660, 330), ("narrow", 350, 300))
     return '<div class="chart">' + "".join(
         _lines(drawn, shots, said, axis, spelled, level, name, width, height)
         for name, width, height in sizes
@@ -243,10 +243,10 @@ def _percent(power: int) -> str:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Return four to seven round numbers that hold all values between them."""
+    """Return a few round numbers that hold all values between them."""
     span = max(high - low, 1e-9)
     raw = 10 ** math.floor(math.log10(span / 4))
-    step = next(raw * m for m in (1, 2, 2.5, 5, 10) if span / (raw * m) <= 6)
+    step = next(raw * m for m in (1, 2, 5, 10) if span / (raw * m) <= 6)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [round(n * step, 10) for n in range(first, max(last, first + 1) + 1)]
 

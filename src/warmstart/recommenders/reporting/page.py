@@ -105,15 +105,12 @@ def _tiles(found: Findings, language: Language, ours: str) -> str:
     tiles.append(_tile(found, language, ours, "ndcg", beside, 2))
     taste = found.figure("popularity", "taste", None)
     if taste is not None:
-        beside = say(language, "tile.taste", value=number(taste.value, 0))
-        tiles.append(_tile(found, language, ours, "popularity", beside, 0))
+        beside = say(language, "tile.taste", value=number(taste.value, 1))
+        tiles.append(_tile(found, language, ours, "popularity", beside, 1))
     beside = say(language, "tile.people", judged=f"{found.about['people']['judged']:,}")
     tiles.append(_tile(found, language, ours, "coverage", beside, None))
-    gaps = {
-        k: max((g for g in found.gaps if g.shots == k), key=lambda g: g.found.gap, default=None)
-        for k in (first, last)
-    }
-    widest = gaps[last]
+    at_last = [g for g in found.gaps if g.shots == last]
+    widest = min(at_last, key=lambda g: g.p_holm, default=None)  # the hardest to put down to chance
     if widest is None:
         value_shown, beside = "–", say(language, "tile.none")
     else:

@@ -20,6 +20,9 @@ from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.fitted import Fitted
 
 
+_FEWEST = 5
+
+
 class ReportConfig(Config):
     """Settings of a report.
 
@@ -114,6 +117,11 @@ def judged_people(fitted: Fitted, data: Dataset, config: ReportConfig) -> People
         raise DataError(
             f"none of the {int(strangers.sum()):,} people new to the model likes more than {most} "
             "items that it can recommend; ask for fewer shots with --shots"
+        )
+    if len(tasks) < _FEWEST:
+        raise DataError(
+            f"only {len(tasks)} people can be judged; a report shows means over at least {_FEWEST}: "
+            "give ratings of more people, or ask for fewer shots with --shots"
         )
     n_able = len(tasks)
     if n_able > config.users_at_most:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import Any
 
 from warmstart.recommenders.reporting.drawing import Line, bar, lines, reliability_plot, track
 from warmstart.recommenders.reporting.groups import TASTE
@@ -19,6 +20,7 @@ _MEASURES = (
     "ndcg", "popularity", "lift", "tail", "pru", "pri", "miscalibration", "coverage", "gini",
 )  # fmt: skip
 _OF_SHARES = ("ndcg", "tail", "pru", "pri", "coverage", "gini")
+_IN_PERCENT = ("tail", "coverage")
 _BETTER = {"ndcg": 1, "lift": -1, "pru": -1, "miscalibration": -1, "coverage": 1, "gini": -1}
 _RARE, _CATEGORIES, _ALARM = 20, 10, 0.05
 
@@ -131,12 +133,12 @@ def change(found: Findings, language: Language, ours: str) -> str:
                 last=after.value,
                 truth=None if truth is None else truth.value,
             )
-        digits = 1 if measure == "popularity" else 2
+        digits = _digits(measure)
         cells = [
             f"<th scope=row>{name}<small>{about}</small></th>",
             f'<td class="draw">{drawn}</td>',
-            _cell(likes(language, first), number(before.value, digits)),
-            _cell(likes(language, last), number(after.value, digits)),
+            _cell(likes(language, first), _spelled(before.value, digits)),
+            _cell(likes(language, last), _spelled(after.value, digits)),
             _cell(say(language, "change"), _moved(measure, moved, digits)),
         ]
         rows.append(f"<tr>{''.join(cells)}</tr>")
@@ -171,37 +173,51 @@ def change(found: Findings, language: Language, ours: str) -> str:
 def curve(found: Findings, language: Language, ours: str) -> str:
     """Return accuracy by number of likes beside the baselines."""
     first, last = (found.figure("ndcg", ours, k) for k in (found.shots[0], found.shots[-1]))
-    assert first is not None and last is not None
+    assert first is not None
+    assert last is not None
     moved = found.figure("ndcg", ours, "change")
     sure = moved is not None and moved.ci_low is not None and moved.ci_low > 0
     head = say(
         language,
         f"curve.head.{'better' if sure else 'flat'}",
+        n=found.shots[-1],
         first=number(first.value),
         last=number(last.value),
     )
     chart = _over_shots(found, language, ours, "ndcg", head, 2)
-    told = [
-        say(
-            language,
-            "curve.against",
-            shots=likes(language, record["shots"]),
-            difference=signed(record["difference"], 3),
-            best=method_name(language, record["best"], ours),
-            low=signed(record["ci_low"], 3),
-            high=signed(record["ci_high"], 3),
-            p=p_value(record["p_holm"]).removeprefix("= "),
-        )
-        for record in found.against
-    ]
     here = found.about["people"]["training_rows_here"]
-    told.append(say(language, "curve.tuned" if here else "curve.alone"))
+    told = [say(language, "curve.tuned" if here else "curve.alone")]
+    if found.against:
+        told.insert(0, _against(found.against[-1], language, ours))
+    titles = [say(language, k) for k in ("after", "curve.best", "curve.difference", "interval")]
+    tests = table(
+        [*titles, "p"],
+        [
+            [likes(language, r["shots"]), method_name(language, r["best"], ours),
+             signed(r["difference"], 3), f"{signed(r['ci_low'], 3)} – {signed(r['ci_high'], 3)}",
+             escape(p_value(r["p_holm"]).removeprefix("= "))]
+            for r in found.against
+        ],
+    )  # fmt: skip
+    inside = _by_method(found, language, ours, "ndcg", 3) + tests
     body = (
-        f'<div class="panel">{chart}'
-        f'<ul class="note">{"".join(f"<li>{escape(line)}</li>" for line in told)}</ul>'
-        f"{numbers(language, _by_method(found, language, ours, 'ndcg', 3))}</div>"
+        f'<div class="panel">{chart}<p class="note">{" ".join(told)}</p>'
+        f"{numbers(language, inside)}</div>"
     )
     return section("curve", head, say(language, "curve.note"), body, language)
+
+
+def _against(record: Mapping[str, Any], language: Language, ours: str) -> str:
+    return say(
+        language,
+        "curve.against",
+        shots=likes(language, record["shots"]),
+        difference=signed(record["difference"], 3),
+        best=method_name(language, record["best"], ours),
+        low=signed(record["ci_low"], 3),
+        high=signed(record["ci_high"], 3),
+        p=escape(p_value(record["p_holm"])),
+    )
 
 
 def popularity(found: Findings, language: Language, ours: str) -> str:
@@ -259,7 +275,7 @@ def rare(found: Findings, language: Language) -> str:
     arrow = f"{likes(language, first)} → {likes(language, last)}"
     head_row += f"<th scope=col class=number>{say(language, 'rare.standing')}<br>{arrow}</th>"
     body = (
-        f'<div class="panel"><table class="stack"><thead><tr>{head_row}</tr></thead>'
+        f'<div class="panel"><table class="stack bands"><thead><tr>{head_row}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
     return section("rare", head, say(language, "rare.note"), body, language)
@@ -332,7 +348,7 @@ def mixture(found: Findings, language: Language, ours: str) -> str:
     column = escape(mixed.column)
     note = say(
         language, "mixture.note", column=column, before=number(before.value),
-        after=number(after.value), change=_with_ends(moved, 2, sign=True),
+        after=number(after.value), change=_with_ends(moved, 2, prose=True),
     )  # fmt: skip
     most = max(max(values[:_CATEGORIES]) for values in mixed.shares.values())
     rows, details = [], []
@@ -485,22 +501,35 @@ def _by_method(found: Findings, language: Language, ours: str, measure: str, dig
     return table([say(language, "method"), *(likes(language, k) for k in found.shots)], rows)
 
 
+def _digits(measure: str) -> int | None:
+    """Return how many digits a measure is told with; None for percent."""
+    return None if measure in _IN_PERCENT else 1 if measure == "popularity" else 2
+
+
+def _spelled(value: float, digits: int | None, *, sign: bool = False) -> str:
+    if digits is None:
+        text = percent(abs(value), 1)
+        return text if not sign or text == "0.0%" else ("+" if value > 0 else "−") + text
+    return signed(value, digits) if sign else number(value, digits)
+
+
 def _cell(label: str, text: str) -> str:
     return f'<td class="number" data-label="{escape(label)}">{text}</td>'
 
 
-def _with_ends(figure: Figure | None, digits: int, *, sign: bool = False) -> str:
+def _with_ends(figure: Figure | None, digits: int | None, *, prose: bool = False) -> str:
     if figure is None:
         return "–"
-    spell = signed if sign else number
-    text = spell(figure.value, digits)
+    text = _spelled(figure.value, digits, sign=prose)
     if figure.ci_low is None or figure.ci_high is None:
         return text
-    low, high = spell(figure.ci_low, digits), spell(figure.ci_high, digits)
-    return f'{text} <span class="ends">{low} – {high}</span>'
+    low, high = (_spelled(v, digits, sign=prose) for v in (figure.ci_low, figure.ci_high))
+    return (
+        f"{text} ({low} – {high})" if prose else f'{text} <span class="ends">{low} – {high}</span>'
+    )
 
 
-def _moved(measure: str, moved: Figure, digits: int) -> str:
+def _moved(measure: str, moved: Figure, digits: int | None) -> str:
     """Return a change, coloured where it is sure and one way is better."""
     way = _BETTER.get(measure, 0)
     sure = moved.ci_low is not None and moved.ci_high is not None
@@ -508,9 +537,9 @@ def _moved(measure: str, moved: Figure, digits: int) -> str:
     kind = ""
     if way and sure:
         kind = " up" if way * moved.value > 0 else " down"
-    text = signed(moved.value, digits)
+    text = _spelled(moved.value, digits, sign=True)
     ends = ""
     if moved.ci_low is not None and moved.ci_high is not None:
-        low, high = signed(moved.ci_low, digits), signed(moved.ci_high, digits)
+        low, high = (_spelled(v, digits, sign=True) for v in (moved.ci_low, moved.ci_high))
         ends = f'<span class="ends">{low} – {high}</span>'
     return f'<span class="move{kind}">{text}</span>{ends}'
