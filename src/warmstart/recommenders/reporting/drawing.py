@@ -125,9 +125,9 @@ def _lines(
         labels.append((y(level[1]), level[0], "level"))
     labels.sort(key=lambda one: one[0])
     places = spread([at for at, *_ in labels], [16.0] * len(labels))
-    over = max(0.0, places[-1] - (height - bottom)) if places else 0.0
+    shift = max(0.0, places[-1] - (height - bottom)) if places else 0.0
     parts += [
-        f'<text class="name {kind}" x="{width - right + 10:.1f}" y="{at - over + 4:.1f}">'
+        f'<text class="name {kind}" x="{width - right + 10:.1f}" y="{at - shift + 4:.1f}">'
         f"{escape(name)}</text>"
         for at, (_, name, kind) in zip(places, labels, strict=True)
     ]

@@ -9,8 +9,8 @@ from typing import Any
 
 from warmstart.recommenders.reporting import sections
 from warmstart.recommenders.reporting.groups import TASTE
+from warmstart.recommenders.reporting.markup import likes, method_name, number, percent
 from warmstart.recommenders.reporting.report import SHUFFLED, Findings
-from warmstart.recommenders.reporting.sections import likes, method_name, number, percent
 from warmstart.recommenders.reporting.words import PAPERS, Language, say
 
 _FEW = 200

@@ -19,7 +19,6 @@ from warmstart.data.tasks import choose, histories_of, relevant_items
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.fitted import Fitted
 
-
 _FEWEST = 5
 
 
@@ -120,8 +119,8 @@ def judged_people(fitted: Fitted, data: Dataset, config: ReportConfig) -> People
         )
     if len(tasks) < _FEWEST:
         raise DataError(
-            f"only {len(tasks)} people can be judged; a report shows means over at least {_FEWEST}: "
-            "give ratings of more people, or ask for fewer shots with --shots"
+            f"only {len(tasks)} people can be judged, and means over fewer than {_FEWEST} would "
+            "tell of persons; give ratings of more people, or ask for fewer shots with --shots"
         )
     n_able = len(tasks)
     if n_able > config.users_at_most:

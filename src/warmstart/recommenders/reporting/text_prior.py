@@ -210,7 +210,7 @@ def _correlation(
 def _foretold(
     x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], seed: int
 ) -> npt.NDArray[np.float64]:
-    """Return y as ridge regression tells it from x, for items that it was not fitted on."""
+    """Return how far above its mean ridge regression puts y, for items it was not fitted on."""
     fold = generator(seed, "folds").permutation(len(x)) % _FOLDS
     errors, told = [], []
     gram = x @ x.T  # as many unknowns as items, however wide the vectors are
@@ -218,12 +218,11 @@ def _foretold(
         out = np.empty(len(x))
         for part in range(_FOLDS):
             test, rest = fold == part, fold != part
-            mean = y[rest].mean()
             inner = gram[np.ix_(rest, rest)] + penalty * np.eye(int(rest.sum()))
-            out[test] = mean + gram[np.ix_(test, rest)] @ la.solve(
-                inner, y[rest] - mean, assume_a="pos"
-            )
-        errors.append(float(((out - y) ** 2).mean()))
+            weights = la.solve(inner, y[rest] - y[rest].mean(), assume_a="pos")
+            # without the mean: it is low where what is left out is high, which looks like knowledge
+            out[test] = gram[np.ix_(test, rest)] @ weights
+        errors.append(float(((out - (y - y.mean())) ** 2).mean()))
         told.append(out)
     return told[int(np.argmin(errors))]
 
