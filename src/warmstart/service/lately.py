@@ -117,9 +117,7 @@ class Window:
             len(at) / max(1, served),
             float((place * times).sum() / times.sum()),
             float(most.sum() / times.sum()),
-            _groups(
-                kept, dict(zip(catalogue.items.take(at), place.tolist(), strict=True)), catalogue
-            ),
+            _groups(kept, dict(zip(shown, place.tolist(), strict=True)), catalogue),
         )
 
 
