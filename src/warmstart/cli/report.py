@@ -19,9 +19,10 @@ from warmstart.data import Dataset, load_dataset
 from warmstart.recommenders.new_users import training_schema
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.recommender import Recommender
+from warmstart.recommenders.reporting.findings import Findings
 from warmstart.recommenders.reporting.page import page_of
 from warmstart.recommenders.reporting.people import ReportConfig
-from warmstart.recommenders.reporting.report import Findings, report_on
+from warmstart.recommenders.reporting.report import report_on
 
 _File = Annotated[Path | None, typer.Option(show_default=False)]
 

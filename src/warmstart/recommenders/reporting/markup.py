@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Sequence
 from html import escape
 
+from warmstart.recommenders.reporting.findings import SHUFFLED
 from warmstart.recommenders.reporting.measures import Figure
-from warmstart.recommenders.reporting.report import SHUFFLED
 from warmstart.recommenders.reporting.words import Language, say
 
 _NAMES = {"itemknn": "item-kNN", "ease": "EASE", "ials": "iALS", "multvae": "Mult-VAE",
@@ -59,10 +59,11 @@ def method_name(language: Language, name: str, ours: str) -> str:
 
 def section(key: str, head: str, note: str, body: str, language: Language) -> str:
     """Return a section with its heading and how to read it."""
+    told = f'<p class="note">{note}</p>' if note else ""
     return (
         f'<section id="{key}" aria-labelledby="{key}-head"><div class="head">'
         f'<p class="eyebrow">{say(language, f"nav.{key}")}</p>'
-        f'<h2 id="{key}-head">{head}</h2><p class="note">{note}</p></div>{body}</section>'
+        f'<h2 id="{key}-head">{head}</h2>{told}</div>{body}</section>'
     )
 
 

@@ -7,10 +7,10 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from warmstart.recommenders.reporting import sections
+from warmstart.recommenders.reporting import more_sections, sections
+from warmstart.recommenders.reporting.findings import SHUFFLED, Findings
 from warmstart.recommenders.reporting.groups import TASTE
 from warmstart.recommenders.reporting.markup import likes, method_name, number, percent
-from warmstart.recommenders.reporting.report import SHUFFLED, Findings
 from warmstart.recommenders.reporting.words import PAPERS, Language, say
 
 _FEW = 200
@@ -33,10 +33,10 @@ def page_of(found: Findings, language: Language = "en") -> str:
         sections.curve(found, language, ours),
         sections.popularity(found, language, ours),
         sections.rare(found, language),
-        sections.groups(found, language) if found.gaps else "",
-        sections.mixture(found, language, ours),
-        sections.chances(found, language),
-        sections.texts(found, language),
+        more_sections.groups(found, language) if found.gaps else "",
+        more_sections.mixture(found, language, ours),
+        more_sections.chances(found, language),
+        more_sections.texts(found, language),
     ]
     keys = ("change", "curve", "popularity", "rare", "groups", "mixture", "chances", "texts")
     links = "".join(
