@@ -16,6 +16,13 @@ def test_nobody_is_forgotten_and_few_strangers_are_taken_for_known():
     assert known.bits.nbytes == 3 * len(people)
 
 
+def test_parts_are_the_whole(monkeypatch):
+    whole = KnownIds.of(range(100))
+    monkeypatch.setattr("warmstart.data.known._AT_ONCE", 7)
+    np.testing.assert_array_equal(KnownIds.of(range(100)).bits, whole.bits)
+    assert whole.holds(range(120)).tolist() == [True] * 100 + [False] * 20
+
+
 def test_spelling_and_scripts():
     known = KnownIds.of([7, -3, "异形", "ann"])
     assert known.holds(["7", 7, "-3", "异形", "ann"]).all()

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from warmstart.core.errors import DataError
 
 _BITS_EACH, _HASHES = 24, 16
+_AT_ONCE = 1 << 16
 _MOST_BITS = 1 << 27  # 16 MB; from six million people on, more strangers are taken for known
 
 
@@ -45,14 +46,18 @@ class KnownIds:
         listed = list(ids)
         size = min(_MOST_BITS, 8 * max(8, -(-_BITS_EACH * len(listed) // 8)))
         bits = np.zeros(size // 8, np.uint8)
-        at = _places(listed, size).ravel()
-        np.bitwise_or.at(bits, at >> 3, (1 << (at & 7)).astype(np.uint8))
+        for start in range(0, len(listed), _AT_ONCE):
+            at = _places(listed[start : start + _AT_ONCE], size).ravel()
+            np.bitwise_or.at(bits, at >> 3, (1 << (at & 7)).astype(np.uint8))
         return cls(bits, len(listed))
 
     def holds(self, ids: Iterable[str | int]) -> npt.NDArray[np.bool_]:
         """Return (ids,) whether each is among them; never wrongly False."""
-        at = _places(list(ids), 8 * len(self.bits))
-        return np.asarray(((self.bits[at >> 3] >> (at & 7).astype(np.uint8)) & 1).all(axis=1))
+        listed, found = list(ids), [np.zeros(0, np.bool_)]
+        for start in range(0, len(listed), _AT_ONCE):
+            at = _places(listed[start : start + _AT_ONCE], 8 * len(self.bits))
+            found.append(((self.bits[at >> 3] >> (at & 7).astype(np.uint8)) & 1).all(axis=1))
+        return np.concatenate(found)
 
     def plain(self) -> dict[str, Any]:
         """Return plain JSON values."""
