@@ -42,8 +42,8 @@ def quality_tables(line: Line) -> str:
         kinds = [kind for kind in KINDS if kind in rows[0]["by_kind"]]
         lines = [
             line([f"{name}, {rows[0]['n']} requests", "hit rate@10", "nDCG@10",
-                  "ours minus this, nDCG", "p (Holm)", *kinds]),
-            line([":--", *("--:" for _ in range(len(kinds) + 4))]),
+                  "ours minus this, nDCG", "p (Holm)", *kinds, "ms p50 / p95", "tokens"]),
+            line([":--", *("--:" for _ in range(len(kinds) + 6))]),
         ]  # fmt: skip
         lines += [line(_cells(row, kinds)) for row in rows]
         fresh = [r for r in record["unknown_users"] if r["language"] == language]
@@ -104,6 +104,8 @@ def _cells(row: dict[str, Any], kinds: Iterable[str]) -> Iterable[str]:
         yield from ("–", "–")
     for kind in kinds:
         yield _short(row["by_kind"][kind])
+    yield f"{row['wall_ms']['p50']:.1f} / {row['wall_ms']['p95']:.1f}"
+    yield f"{row['tokens']:.0f}"
 
 
 def _short(share: float) -> str:
