@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import warmstart as ws
-from warmstart.recommenders.lists import Recommendation
 from warmstart.service.lately import Window
 
 
@@ -15,9 +14,9 @@ def test_figures_are_what_counting_gives(shelf):
     assert window.milliseconds() == {}
     lists = [rng.choice(catalogue.items.take(np.arange(30)), 5, replace=False) for _ in range(40)]
     for one in lists:
-        window.listed("t", [Recommendation(int(i), "", 0.0, 1) for i in one])
+        window.listed("t", tuple(int(i) for i in one))
         window.took(0.002)
-    window.listed("other", [Recommendation(79, "", 0.0, 1)])
+    window.listed("other", (79,))
     found = window.figures("t", catalogue)
     shown = [int(i) for one in lists for i in one]
     likes = dict(zip(catalogue.items, catalogue.likes.tolist(), strict=True))
@@ -37,7 +36,7 @@ def test_figures_are_what_counting_gives(shelf):
 def test_of_a_long_list_the_first_places_count(shelf):
     model, window = ws.load(shelf / "second"), Window()
     everything = model.catalogue.items.take(np.arange(len(model.catalogue)))
-    window.listed("t", [Recommendation(int(i), "", 0.0, 1) for i in everything])
+    window.listed("t", tuple(everything))
     assert window.figures("t", model.catalogue).coverage == 10 / len(everything)
 
 
@@ -52,8 +51,7 @@ def test_groups_that_get_more_popular_lists_are_told(shelf):
     for _ in range(12):
         for group, items in ((first, popular), (second, rare), (None, rare)):
             some = [items[i] for i in rng.choice(len(items), 5, replace=False)]
-            listed = [Recommendation(int(i), "", 0.0, 1) for i in some]
-            window.listed("t", listed, {block.column: group} if group else None)
+            window.listed("t", tuple(some), {block.column: group} if group else None)
     told = {g.column: g for g in window.figures("t", catalogue).groups}
     assert list(told) == [block.column]
     found = told[block.column]

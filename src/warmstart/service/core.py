@@ -108,7 +108,7 @@ class Service:
         begun = time.perf_counter()
         found, version = await self._recommend(tenant, wanted)
         self.lately.took(time.perf_counter() - begun)
-        self.lately.listed(tenant, found, wanted.features)
+        self.lately.listed(tenant, tuple([one.item for one in found]), wanted.features)
         return found, version
 
     async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:

@@ -13,7 +13,6 @@ from warmstart.core.errors import DataError
 from warmstart.data import FeatureSpace
 from warmstart.evaluation.bias import group_gap
 from warmstart.recommenders.catalogue import Catalogue
-from warmstart.recommenders.lists import Recommendation
 
 Known = Mapping[str, Any]
 
@@ -72,13 +71,11 @@ class Window:
         self._lists: dict[str, deque[tuple[tuple[str | int, ...], Known]]] = {}
         self._seconds: deque[float] = deque(maxlen=_TIMES)
 
-    def listed(
-        self, tenant: str, found: list[Recommendation], known: Mapping[str, Any] | None = None
-    ) -> None:
+    def listed(self, tenant: str, items: tuple[str | int, ...], known: Known | None = None) -> None:
         """Remember the first places of a list, and what was said of the user it was for."""
         if tenant not in self._lists:
             self._lists[tenant] = deque(maxlen=_LISTS)
-        self._lists[tenant].append((tuple(one.item for one in found[:_PLACES]), known or {}))
+        self._lists[tenant].append((items[:_PLACES], known or {}))
 
     def took(self, seconds: float) -> None:
         """Remember how long a list took."""
