@@ -52,12 +52,15 @@ def quality_tables(line: Line) -> str:
         shares = ", ".join(f"{field} {100 * share:.1f} %" for field, share in read.items())
         about = f"Users who have shown nothing, nDCG@10: {unknown}. Read rightly: {shares}."
         parts.append("\n".join([*lines, "", about]))
-    fusion = record["fusion"]
+    fusion, hardware = record["fusion"], record["hardware"]
+    load = ", ".join(f"{each:.1f}" for each in record["load_average"])
     about = (
         f"{record['protocol'][0].upper()}{record['protocol'][1:]}. Fusion chosen on validation "
         f"users: taste {fusion['taste']:g}, lexical {fusion['lexical']:g}. Of {record['listed']:,} "
         f"films listed by *{OURS}*, {record['violations']} fail a condition of their request, and "
-        f"{record['seen']} had been shown by the user. "
+        f"{record['seen']} had been shown by the user. Milliseconds: wall time for a "
+        f"request, on {hardware['cpus']} × {hardware['processor']} with other work (load "
+        f"average {load}). "
         f"`benchmarks/asking/results/{stem}.json`, commit `{record['commit'][:12]}`."
     )
     return "\n\n".join([*parts, about])
