@@ -56,7 +56,7 @@ def _gap(gap: Gap, before: Gap | None, language: Language, most: float) -> str:
             scale=(0.0, most), band=(low, high), first=there.get(name), last=mean, joined=False
         )
         rows.append(
-            f'<li><span>{shown} <span class="people">{gap.found.tasks[at]}</span></span>{drawn}'
+            f'<li><span>{shown} <span class="people">n = {gap.found.tasks[at]}</span></span>{drawn}'
             f'<span class="value">{number(mean)}</span></li>'
         )
     loud = gap.p_holm <= _ALARM
