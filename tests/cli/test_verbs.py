@@ -8,7 +8,9 @@ import pytest
 
 from warmstart.evaluation import Report
 
-VERBS = ("demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "llm")
+VERBS = (
+    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "llm",
+)  # fmt: skip
 
 
 def test_help_names_every_verb_and_fits_the_terminal(run):
