@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError
 from warmstart.core.room import empty_with_room, longer
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
@@ -43,6 +44,8 @@ from warmstart.recommenders.words import MOST_TOPICS
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
 
 _ONBOARDING = "onboarding."  # before the names of its arrays
+
+_MOST_GROUPS = 12  # values of a column of the users that are groups unless it is named
 
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
 
@@ -127,6 +130,7 @@ class Default:
             seed=seed,
             likeness=likeness,
             topics=_topics(data.content),
+            groups=_groups(data, self.config),
             progress=progress,
             checkpoint=kept,
         )
@@ -491,6 +495,31 @@ def _topics(content: Content) -> list[sp.csr_array]:
         for block in content.values()
         if sp.issparse(block.values) and 1 < block.dim <= MOST_TOPICS
     ]
+
+
+def _groups(data: Any, config: DefaultConfig) -> sp.csr_array | None:  # noqa: ANN401
+    """Return the (users, groups) membership that group-aware training balances, or None.
+
+    Raises:
+        ConfigError: a column is not among the features of the users, or there is none to balance.
+    """
+    if not config.group_tilt:
+        return None
+    blocks = () if data.user_features is None else data.user_features.blocks
+    of_column, start = {}, 0
+    for block in blocks:
+        of_column[block.column] = np.arange(start, start + len(block.names))
+        start += len(block.names)
+    natural = [c for c, at in of_column.items() if 2 <= len(at) <= _MOST_GROUPS]
+    chosen = config.group_columns or natural
+    unknown = [c for c in chosen if c not in of_column]
+    if unknown or not chosen:
+        raise ConfigError(
+            f"group_tilt={config.group_tilt:g} needs groups of users, and "
+            + (f"there is no user column {unknown[0]!r}" if unknown else "no user column has two")
+            + f"; the columns are: {', '.join(of_column) or 'none'}"
+        )
+    return sp.csr_array(data.user_matrix[:, np.concatenate([of_column[c] for c in chosen])])
 
 
 def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401

@@ -42,6 +42,12 @@ class DefaultConfig(Config):
         gate_users: training users on whom they are chosen; where there are fewer, each is asked
             with several supports.
         onboarding: what is learned about asking new users.
+        propensity_power: a like of an item weighs popularity to minus this power in the outer
+            losses, of encoders and gates; see `warmstart.meta.remedies`.
+        group_tilt: how much more the tasks of the users who are served worse weigh there; 0 for
+            not at all.
+        group_columns: of the users table, whose values are the groups; by default every column
+            of two to twelve values.
     """
 
     folds: int | None = Field(None, ge=2)
@@ -71,3 +77,6 @@ class DefaultConfig(Config):
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
     gate_users: int = Field(2_000, ge=1)
     onboarding: OnboardingConfig = OnboardingConfig()
+    propensity_power: float = Field(0.0, ge=0, le=1)
+    group_tilt: float = Field(0.0, ge=0, le=20)
+    group_columns: tuple[str, ...] = ()
