@@ -13,6 +13,7 @@ from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data import Dataset, Ids
 from warmstart.data.content import EncodedColumn
+from warmstart.data.known import KnownIds
 from warmstart.index import top_k
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.content import ContentMap
@@ -36,11 +37,13 @@ class Fitted:
         method: fitted; a `Method`, or one wrapped in `WithNewItems`.
         catalogue: what it ranks.
         origin: plain values for the record: dataset, fingerprint, counts.
+        met: who was trained on; None in models that are older than this record.
     """
 
     method: Any
     catalogue: Catalogue
     origin: dict[str, Any] = field(default_factory=dict)
+    met: KnownIds | None = None
 
     @cached_property
     def words(self) -> Words:

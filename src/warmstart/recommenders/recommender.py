@@ -17,6 +17,7 @@ from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
+from warmstart.data.known import KnownIds
 from warmstart.index import top_k
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
@@ -144,7 +145,8 @@ class Recommender:
             "n_items": data.n_items,
             "n_interactions": len(data.interactions),
         }
-        self._fitted = Fitted(method, Catalogue.of(data), origin)
+        met = KnownIds.of(data.users.take(np.unique(data.interactions.user)))
+        self._fitted = Fitted(method, Catalogue.of(data), origin, met)
         return self
 
     def recommend(
