@@ -17,6 +17,7 @@ from its name, see `warmstart.data.lint_statistics`. On time: Ji et al. 2023, ar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ from warmstart.core.errors import ConfigError, DataError
 from warmstart.data import columns
 from warmstart.data.dataset import Dataset
 from warmstart.data.findings import LintReport
+from warmstart.data.interactions import Interactions
 from warmstart.data.lint_rows import SIDES, Known, Rows, Side, later, met, read, shared
 from warmstart.data.lint_statistics import Statistics, of_test, whole_period
 from warmstart.data.splits import Split
@@ -110,16 +112,16 @@ def lint_tables(
     kept = [_keyed(t, f"statistics {i}", known, encoding) for i, t in enumerate(statistics, 1)]
     if own or sides or kept:
         checked.append("whole-period")
-        good, bad = _sources(taught, asked, shown, known)
+        good, bad = _sources(taught, asked, shown, known, {name for *_, name in own})
         for source, side, keys, names in (*sides, *kept):
             found += whole_period(source, keys, side, names, good[side], bad[side], known)
         for rows, side, name in own:
             found += whole_period(
                 rows.source, rows.key(side), side, [name], good[side], bad[side], known
             )
-    for source, side, keys, _ in kept:
+    for source, side, keys, names in kept:
         checked.append("test-in-statistics")
-        found += of_test(source, keys, side, taught)
+        found += of_test(source, keys, side, names, taught)
     return LintReport.of(found, checked)
 
 
@@ -133,26 +135,26 @@ def lint_split(data: Dataset, split: Split) -> LintReport:
         >>> report.findings, report.checked
         ((), ('shared-rows', 'cold-met', 'support-in-query', 'whole-period'))
     """
-    tasks, width = split.tasks, data.n_items
-    rows, support, query = data.interactions, tasks.support, tasks.query.tocoo()
-    key = rows.user.astype(np.int64) * width + rows.item
+    tasks, pairs = split.tasks, data.pairs
+    key = pairs.user.astype(np.int64) * data.n_items + pairs.item  # sorted
 
     def among(users: npt.NDArray[Any], items: npt.NDArray[Any]) -> pa.Table:
-        mask = np.isin(key, users.astype(np.int64) * width + items)
-        return _table(data, mask)
+        at = np.searchsorted(key, users.astype(np.int64) * data.n_items + items)
+        time = None if pairs.time is None else pairs.time[at]
+        return _table(data, replace(data.interactions.take(pairs.row[at]), time=time))
 
-    trained = split.train.interactions
+    support, query = tasks.support, tasks.query.tocoo()
     columns_of = {"user": data.user_table, "item": data.item_table}
     ids = {"user": data.users, "item": data.items}
     features = [
-        table.select([c for c in table.column_names if c != side]).append_column(
-            side, [ids[side].values]
-        )
+        table.select(
+            [c for c in table.column_names if not any(columns.match(s, [c]) for s in SIDES)]
+        ).append_column(side, [ids[side].values])
         for side, table in columns_of.items()
         if table is not None
     ]
     return lint_tables(
-        _table(split.train, np.ones(len(trained), bool)),
+        _table(data, split.train.interactions),
         among(tasks.users[query.row], query.col),
         support=among(tasks.users[support.rows], support.items) if len(support.items) else None,
         features=[table for table in features if table.num_columns > 1],
@@ -161,8 +163,7 @@ def lint_split(data: Dataset, split: Split) -> LintReport:
     )
 
 
-def _table(data: Dataset, mask: npt.NDArray[np.bool_]) -> pa.Table:
-    rows = data.interactions.where(mask)
+def _table(data: Dataset, rows: Interactions) -> pa.Table:
     made = {
         "user": data.users.values.take(pa.array(rows.user)),
         "item": data.items.values.take(pa.array(rows.item)),
@@ -198,26 +199,23 @@ def _keyed(
 
 
 def _sources(
-    taught: Rows, asked: Rows, shown: Rows | None, known: Known
+    taught: Rows, asked: Rows, shown: Rows | None, known: Known, own: set[str]
 ) -> tuple[dict[Side, list[Statistics]], dict[Side, list[Statistics]]]:
     """Return the statistics that training may know, and those that it may not."""
-    good, bad = {}, {}
-    for side in SIDES:
-        n = len(known.of[side])
-        support = [] if shown is None else [shown]
-        good[side] = [Statistics.gather("training rows", [taught], side, n)]
-        if support:
-            good[side].append(
-                Statistics.gather("training and support", [taught, *support], side, n)
-            )
-            good[side].append(Statistics.gather("support", support, side, n))
-        whole = [taught, *support, asked]
-        bad[side] = [
-            Statistics.gather("training and test rows", whole, side, n),
-            Statistics.gather("test rows", [asked], side, n),
-        ]
-        if support:
-            bad[side].append(
-                Statistics.gather("training rows and queries", [taught, asked], side, n)
-            )
-    return good, bad
+    support = [] if shown is None else [shown]
+    may = {"training rows": [taught]}
+    must_not = {"training and test rows": [taught, *support, asked], "test rows": [asked]}
+    if support:
+        may |= {"training rows and supports": [taught, *support], "supports": support}
+        must_not["training rows and queries"] = [taught, asked]
+    found: list[dict[Side, list[Statistics]]] = [
+        {
+            side: [
+                Statistics.gather(title, rows, side, len(known.of[side]), own)
+                for title, rows in wanted.items()
+            ]
+            for side in SIDES
+        }
+        for wanted in (may, must_not)
+    ]
+    return found[0], found[1]

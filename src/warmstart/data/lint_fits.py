@@ -171,10 +171,10 @@ def _equal_numbers(
         for key, value in record.items():
             if isinstance(value, float):
                 of_seed[(key, str(texts), str(whole))] = value
-    for method, of_seed in numbers.items():
+    for method, found in numbers.items():
         if method.casefold() in chanceless:
             continue
-        for (a, ours), (b, theirs) in combinations(of_seed.items(), 2):
+        for (a, ours), (b, theirs) in combinations(found.items(), 2):
             if len(ours) >= _FEWEST_NUMBERS and len(set(ours.values())) > 2 and ours == theirs:
                 yield Finding(
                     _CHECK, name, None, None, place, f"{method or 'the method'}: {a} and {b}",

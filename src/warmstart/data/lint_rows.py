@@ -82,7 +82,7 @@ class Rows:
         """
         source = read(given, role, encoding)
         names = source.table.column_names
-        named = {side: columns.require(side, names, source.name) for side in SIDES}
+        named: dict[str, str] = {side: columns.require(side, names, source.name) for side in SIDES}
         when = columns.match("timestamp", names)
         time = None
         if when is not None:
@@ -91,7 +91,7 @@ class Rows:
         values = {n: v for n in names if n not in named.values()
                   if np.isfinite(v := plain_numbers(source.table[n])).any()}  # fmt: skip
         user, item = (known.codes(side, source, named[side]) for side in SIDES)
-        return cls(source, user, item, time, dict(named), values)
+        return cls(source, user, item, time, named, values)
 
     def key(self, side: Side) -> Codes:
         """Return (rows,) the users or the items."""

@@ -10,7 +10,7 @@ value. A column leaks when rows of the test explain it and training rows alone d
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import lgamma, log
 
@@ -44,26 +44,43 @@ class Statistics:
     counts: Float64
 
     @classmethod
-    def gather(cls, title: str, tables: Sequence[Rows], side: Side, n_keys: int) -> Statistics:
-        """Compute every statistic of the rows of some tables."""
+    def gather(
+        cls,
+        title: str,
+        tables: Sequence[Rows],
+        side: Side,
+        n_keys: int,
+        without: Collection[str] = (),
+    ) -> Statistics:
+        """Compute every statistic of the rows of some tables.
+
+        Args:
+            title: which rows.
+            tables: of them.
+            side: of users or of items.
+            n_keys: how many there are.
+            without: columns to leave out: those that are features themselves.
+        """
         key = np.concatenate([t.key(side) for t in tables])
         other_side: Side = "item" if side == "user" else "user"
         other = np.concatenate([t.key(other_side) for t in tables])
         counts = np.bincount(key, minlength=n_keys).astype(np.float64)
         pairs = np.unique(key * (1 + int(other.max(initial=0))) + other)
         distinct = np.bincount(pairs // (1 + int(other.max(initial=0))), minlength=n_keys)
-        of = {"the number of rows": counts, f"the number of {other_side}s": distinct * 1.0}
-        sums = {}
+        of: dict[str, Float64] = {
+            "the number of rows": counts,
+            f"the number of {other_side}s": distinct.astype(np.float64),
+        }
+        sums: dict[str, Float64] = {}
         if all(t.time is not None for t in tables):
             time = np.concatenate([t.time for t in tables if t.time is not None])
             of |= dict(_extremes("time", key, time, n_keys))
-        constant = {name for t in tables for _, name in t.constants()}
-        common = set.intersection(*({*t.values} for t in tables)) - constant
+        common = set.intersection(*({*t.values} for t in tables)) - {*without}
         for name in sorted(common):
             values = np.concatenate([t.values[name] for t in tables])
             told = np.isfinite(values)
             n = np.bincount(key[told], minlength=n_keys)
-            sums[name] = np.bincount(key[told], values[told], minlength=n_keys)
+            sums[name] = np.bincount(key[told], values[told], minlength=n_keys).astype(float)
             squares = np.bincount(key[told], values[told] ** 2, minlength=n_keys)
             with np.errstate(invalid="ignore", divide="ignore"):
                 mean = sums[name] / n
@@ -76,7 +93,8 @@ class Statistics:
                 for level in levels[1:]:
                     reached = key[told][values[told] >= level]
                     n_reached = np.bincount(reached, minlength=n_keys)
-                    of[f"the number of rows with {name} of {level:g} or more"] = n_reached * 1.0
+                    title_of = f"the number of rows with {name} of {level:g} or more"
+                    of[title_of] = n_reached.astype(np.float64)
         return cls(title, of, sums, counts)
 
 
@@ -163,13 +181,15 @@ def follows(x: Float64, statistic: Float64) -> bool:
     return log(2) + sum(lgamma(n + 1) for n in sizes) - lgamma(len(x) + 1) < _CHANCE
 
 
-def of_test(source: Source, rows: Codes, side: Side, taught: Rows) -> Iterator[Finding]:
+def of_test(
+    source: Source, rows: Codes, side: Side, names: Sequence[str], taught: Rows
+) -> Iterator[Finding]:
     """Give the columns of training statistics that tell of users or items without training rows.
 
     One value for all of them is a default, and no leak.
     """
     unmet = ~np.isin(rows, taught.key(side))
-    for name in source.table.column_names:
+    for name in names:
         x = plain_numbers(source.table[name])
         told = np.flatnonzero(unmet & np.isfinite(x))
         if len(np.unique(x[told])) < 2:

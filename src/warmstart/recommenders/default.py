@@ -38,6 +38,7 @@ from warmstart.recommenders.lent import learn_lent_gates, with_lent
 from warmstart.recommenders.onboarding.knowledge import Knowledge
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
 from warmstart.recommenders.popularity import liked
+from warmstart.recommenders.remedies import Strength, fame_of, penalise, prices, stretched
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
 
@@ -63,6 +64,7 @@ class Default:
             the known ones, or None.
         new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
+        price: what the remedies at scoring cost these users, without and with them.
         onboarding: what was learned about asking new users, or None.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -77,6 +79,7 @@ class Default:
     lent_gates: Gates | None
     new: IntArray
     quality: list[dict[str, Any]]
+    price: dict[str, list[dict[str, Any]]]
     onboarding: Knowledge | None
     vectors: FloatArray
     _centre: npt.NDArray[np.float32]
@@ -85,6 +88,7 @@ class Default:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
         self.new = np.zeros(0, np.int64)
+        self.price = {}
 
     def fit(
         self,
@@ -137,13 +141,20 @@ class Default:
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
         self.trust, self.held = trained.trust, trained.held if keep_folds else ()
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
-        self.first_users = None
+        self.first_users, self.onboarding = None, None
         self.lent_gates = self._learned_lent_gates(likes, trained.held, seed)
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
-        self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
+        if self.config.popularity_penalty:
+            features = data.user_matrix
+            self.price = {
+                name: self.priced(settings, trained.held, likes, features, seed)
+                for name, settings in (("without", {"popularity_penalty": 0.0}), ("with", {}))
+            }
+        plainly = self.adjusted(popularity_penalty=0.0, cold_norm=0.0)
+        self.first_users = FirstUsers.learn(self.content, likes, plainly.score, seed=seed)
         self.onboarding = learn_onboarding(
             training_ratings(data),
             data.schema.evidence.values,
@@ -170,6 +181,54 @@ class Default:
         other.parts = other._borrowed(self.parts, items, own)
         other._prepare()
         return other
+
+    def adjusted(
+        self, *, popularity_penalty: Strength | None = None, cold_norm: float | None = None
+    ) -> Default:
+        """Return a model with other remedies at scoring; nothing is trained.
+
+        Args:
+            popularity_penalty: as in the settings; None leaves it.
+            cold_norm: as in the settings; None leaves it.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        given = {"popularity_penalty": popularity_penalty, "cold_norm": cold_norm}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if all(getattr(self.config, name) == value for name, value in changed.items()):
+            return self
+        other = self._copy()
+        other.config = DefaultConfig.parse(self.config.model_dump() | changed)
+        other._prepare(centre=self._centre)
+        return other
+
+    def priced(
+        self,
+        settings: dict[str, Any],
+        held: Sequence[tuple[Parts, IntArray]],
+        likes: sp.csr_array,
+        features: sp.csr_array | None,
+        seed: int,
+        shots: Sequence[int] = (0, 5, 20),
+    ) -> list[dict[str, Any]]:
+        """Return what settings of `adjusted` cost users whom the parts of a fold have not seen.
+
+        Args:
+            settings: of scoring.
+            held: parts of each fold, and users whom they have not seen.
+            likes: (users, items) of the training users.
+            features: (users, user features) or None.
+            seed: of what the users show.
+            shots: numbers of shots.
+        """
+        models = []
+        for parts, users in held:
+            other = self._copy()
+            other.parts, other.lent_gates, other.content = parts, None, None
+            other._prepare()
+            models.append((partial(_adjusted_score, other, settings), users))
+        return prices(models, likes, features, shots, seed=seed)
 
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
@@ -301,7 +360,8 @@ class Default:
         }
         content = None if self.content is None else self.content.about()
         heard = None if self.first_users is None else self.first_users.about()
-        return {"quality": self.quality, "gates": gates, "content": content, "first_users": heard}
+        found = {"quality": self.quality, "gates": gates, "content": content}
+        return found | {"first_users": heard, "price": self.price}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -316,6 +376,7 @@ class Default:
             "config": self.config.model_dump(mode="json"),
             "memories": list(self.parts.memories),
             "quality": self.quality,
+            "price": self.price,
         }
         if self.onboarding is not None:
             own = self.onboarding.arrays()
@@ -351,7 +412,7 @@ class Default:
         method.first_users = FirstUsers.restored(
             state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
         )
-        method.quality = state.meta["quality"]
+        method.quality, method.price = state.meta["quality"], state.meta.get("price", {})
         asking = {
             name.removeprefix(_ONBOARDING): array
             for name, array in arrays.items()
@@ -365,6 +426,7 @@ class Default:
         """Return a model with the same parts, to change some."""
         other = Default(self.config)
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
+        other.price = self.price
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
         other.new, other.onboarding = self.new, self.onboarding
@@ -380,7 +442,8 @@ class Default:
         def placed(
             parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray
         ) -> Callable[[Histories], FloatArray]:
-            other, kept = Default(self.config), self.config.memory.neighbours
+            plainly = self.config.model_copy(update={"popularity_penalty": 0.0, "cold_norm": 0.0})
+            other, kept = Default(plainly), plainly.memory.neighbours
             other.gates, other.lent_gates = self.gates, None
             other.parts = spread(parts, smoother, lenders, cold, neighbours=kept)
             other._prepare()
@@ -418,14 +481,16 @@ class Default:
         parts = self.parts
         bias = np.zeros_like(parts.log_popularity)
         columns = []
+        self._unmet = np.unique(parts.lent.indices)
+        stretch = partial(stretched, unmet=self._unmet, cold_norm=self.config.cold_norm)
         if parts.encoder is not None:
-            columns.append(parts.encoder.items)
+            columns.append(stretch(parts.encoder.items))
             bias = parts.encoder.bias
         columns += [bias[:, None], parts.log_popularity[:, None]]
-        columns += [factors.factors for factors in parts.factors]
+        columns += [stretch(factors.factors) for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
-        self._unmet = np.unique(parts.lent.indices)
+        self._fame, self._usual = fame_of(parts.log_popularity)
         self._lent = sp.csr_array(parts.lent[:, self._unmet])
         self._is_new = np.isin(self._unmet, self.new)
         self._tempering = parts.tempering
@@ -479,6 +544,13 @@ class Default:
             lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
             gate = self.lent_gates.at(histories.shots)
             out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
+        if self.config.popularity_penalty:
+            penalty = self.config.popularity_penalty
+            penalise(out, histories, self._fame, self._usual, penalty)
+
+
+def _adjusted_score(model: Default, settings: dict[str, Any], histories: Histories) -> FloatArray:
+    return model.adjusted(**settings).score(histories)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:

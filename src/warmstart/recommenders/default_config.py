@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from warmstart.core.config import Config
@@ -10,6 +12,9 @@ from warmstart.meta.settings import OuterConfig
 from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.onboarding.config import OnboardingConfig
+
+_Strength = Annotated[float, Field(ge=0, le=100)]
+_Shots = Annotated[int, Field(ge=0)]
 
 
 class DefaultConfig(Config):
@@ -48,6 +53,11 @@ class DefaultConfig(Config):
             not at all.
         group_columns: of the users table, whose values are the groups; by default every column
             of two to twelve values.
+        popularity_penalty: how far items more popular than a user's taste are pushed down at
+            scoring, in standard deviations, for all or by number of shots; see
+            `warmstart.recommenders.remedies`.
+        cold_norm: how far the vectors of items without interactions are stretched to the length
+            of the others, 1 for wholly.
     """
 
     folds: int | None = Field(None, ge=2)
@@ -80,3 +90,5 @@ class DefaultConfig(Config):
     propensity_power: float = Field(0.0, ge=0, le=1)
     group_tilt: float = Field(0.0, ge=0, le=20)
     group_columns: tuple[str, ...] = ()
+    popularity_penalty: _Strength | dict[_Shots, _Strength] = 0.0
+    cold_norm: float = Field(0.0, ge=0, le=1)

@@ -117,7 +117,7 @@ def _ideal(query: sp.csr_array) -> npt.NDArray[np.float64]:
     rank = np.arange(len(row)) - query.indptr[row]
     first = rank < LENGTH
     gains = query.data[order][first] * _DISCOUNT[rank[first]]
-    ideal: npt.NDArray[np.float64] = np.bincount(row[first], gains, minlength=query.shape[0])
+    ideal = np.bincount(row[first], gains, minlength=query.shape[0]).astype(np.float64)
     return np.where(ideal > 0, ideal, 1.0)
 
 
