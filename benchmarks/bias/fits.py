@@ -11,7 +11,7 @@ import argparse
 import pickle
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ class FitsConfig(Config):
         group_tilt: of the fit that knows groups; where users have columns.
         test_fraction: share of the users held out, by dataset.
         cold_items: share of the films that training has not met, in the case `ml-1m-cold`.
+        most_users: of a dataset; of more, so many are drawn.
         seeds: of splits and fits.
     """
 
@@ -56,6 +57,7 @@ class FitsConfig(Config):
         default_factory=lambda: {"lastfm-hetrec": 0.2, "ml-1m": 0.3, "ml-1m-cold": 0.3}
     )
     cold_items: float = 0.2
+    most_users: int = Field(2_500, ge=100)
     seeds: tuple[int, ...] = (0, 1)
 
     def fits(self) -> list[tuple[int, Case, str, dict[str, Any]]]:
@@ -65,11 +67,11 @@ class FitsConfig(Config):
         found: list[tuple[int, Case, str, dict[str, Any]]] = []
         for seed in self.seeds:
             found += [
-                (seed, "lastfm-hetrec", "as it is", {}),
                 (seed, "ml-1m", "as it is", {}),
+                (seed, "lastfm-hetrec", "as it is", {}),
+                (seed, "ml-1m", "group-aware", groups),
                 (seed, "ml-1m", "inverse propensity", ips),
                 (seed, "lastfm-hetrec", "inverse propensity", ips),
-                (seed, "ml-1m", "group-aware", groups),
                 (seed, "ml-1m-cold", "as it is", {}),
             ]
         return found
@@ -94,17 +96,20 @@ def split_of(case: Case, data: Dataset, config: FitsConfig, seed: int) -> Split:
     split = make_split(data, chosen)
     if case != "ml-1m-cold":
         return split
-    from dataclasses import replace
-
     train = split.train
     cold = generator(seed, "cold items").random(train.n_items) < config.cold_items
     rows = train.interactions
     return replace(split, train=train.restrict(~cold[rows.item]))
 
 
-def data_of(case: Case) -> Dataset:
-    """Return the dataset of a case."""
-    return load_data(load_experiment("ml-1m" if case == "ml-1m-cold" else case))
+def data_of(case: Case, config: FitsConfig) -> Dataset:
+    """Return the dataset of a case, or so many of its users as are wanted."""
+    data = load_data(load_experiment("ml-1m" if case == "ml-1m-cold" else case))
+    if data.n_users <= config.most_users:
+        return data
+    drawn = generator(0, "users of the benchmark").permutation(data.n_users)
+    kept = np.isin(data.interactions.user, drawn[: config.most_users])
+    return data.restrict(kept).at_least(items_per_user=1)
 
 
 def path_of(folder: Path, case: str, name: str, seed: int) -> Path:
@@ -125,7 +130,7 @@ def main() -> int:
             path = path_of(folder, case, name, seed)
             if path.exists():
                 continue
-            split = split_of(case, data_of(case), config, seed)
+            split = split_of(case, data_of(case, config), config, seed)
             begun = time.process_time()
             settings = config.model | further
             method = Default(DefaultConfig.parse(settings))
