@@ -92,6 +92,16 @@ def test_each_users_own_order_is_another_question_than_one_instant_for_all():
     assert checks(lint_tables(train, test, by="user-time")) == ["future-rows"]
 
 
+def test_a_log_in_which_users_meet_items_again():
+    train, test = cut_in_time(log_of())
+    test["user"][0], test["item"][0] = train["user"][0], train["item"][0]
+    assert checks(lint_tables(train, test)) == ["shared-rows"]
+    assert lint_tables(train, test, repeats=True).findings == ()
+    again = {name: np.append(values, train[name][0]) for name, values in test.items()}
+    (finding,) = lint_tables(train, again, by="random", repeats=True).findings
+    assert (finding.check, finding.row) == ("shared-rows", len(again["user"]))
+
+
 def test_what_is_judged_is_in_training_or_in_the_support():
     train, test = cut_in_time(log_of())
     test = {name: np.append(values, train[name][7]) for name, values in test.items()}
@@ -310,6 +320,51 @@ def test_no_alarm_where_new_items_are_tasks(data):
     turned = data.exchanged()
     split = make_split(turned, SplitConfig(max_shots=4, min_support=1, test_fraction=0.2))
     assert lint_split(turned, split).findings == ()
+
+
+def test_no_alarm_in_the_protocol_of_cold_ads():
+    cold_ads = pytest.importorskip("warmstart.evaluation.cold_ads")
+    log = log_of(3, n_users=80, n_items=25, n=4_000)
+    split = cold_ads.split_ads(log["item"], log["timestamp"], established=60, batch=3)
+    tables = {
+        "train": rows_of(log, split.training),
+        "test": rows_of(log, split.test),
+        "support": rows_of(log, np.concatenate(split.batches)),
+    }
+    asked = {"scenario": "item-cold", "by": "item-time"}
+    assert lint_tables(**tables, **asked).findings == ()
+    whole = {"item": np.arange(25), "clicks": np.bincount(log["item"], log["rating"] >= 4, 25)}
+    (finding,) = lint_tables(**tables, **asked, features=[whole]).findings
+    assert (finding.check, finding.column) == ("whole-period", "clicks")
+    tables["support"] = rows_of(log, np.append(split.batches[0], split.test[-1]))
+    found = lint_tables(**tables, **asked).findings
+    assert {f.check for f in found} == {"support-in-query", "future-rows"}
+
+
+def test_no_alarm_in_tasks_of_pairs(data):
+    torch = pytest.importorskip("torch")
+    from warmstart.recommenders.pair_tasks import PairKind, draw_pair_tasks
+
+    labels, rng = data.evidence(), np.random.default_rng(0)
+    who = np.flatnonzero(np.diff(labels.indptr) >= 6)
+    trained = np.arange(data.n_users)[~np.isin(np.arange(data.n_users), who[:40])]
+    tasks = draw_pair_tasks(
+        PairKind(labels), who[:40], rng, offsets=np.zeros((40, 1, 1 + data.n_items)), known=None,
+        n_other_features=0, max_shots=4, query_pairs=8,
+    )  # fmt: skip
+
+    def table(examples):
+        task, place = torch.nonzero(examples.mask, as_tuple=True)
+        return {"user": who[task.numpy()], "item": examples.inputs[1][task, place].numpy() - 1}
+
+    rows = data.interactions
+    taught = np.isin(rows.user, trained)
+    train = {"user": rows.user[taught], "item": rows.item[taught]}
+    support, query = table(tasks.support), table(tasks.query)
+    found = lint_tables(train, query, support=support, scenario="user-cold")
+    assert found.findings == ()
+    both = {name: np.append(values, query[name][:1]) for name, values in support.items()}
+    assert checks(lint_tables(train, query, support=both)) == ["support-in-query"]
 
 
 def test_rows_that_come_again_after_the_cut_do_not_teach(data):

@@ -66,8 +66,11 @@ def lint(
     ] = None,
     by: Annotated[
         str | None,
-        typer.Option(help="time, user-time or random; by default time where tables have it."),
+        typer.Option(help="time, user-time, item-time or random; time where tables have it."),
     ] = None,
+    repeats: Annotated[
+        bool, typer.Option(help="A user may meet an item again: plays, impressions.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the split of a dataset.")] = 0,
     encoding: Annotated[str, typer.Option(help="Of CSV files.")] = "utf8",
     json_file: Annotated[
@@ -93,6 +96,7 @@ def lint(
             statistics=statistics or (),
             scenario=cast(Any, scenario),
             by=cast(Any, by),
+            repeats=repeats,
             encoding=encoding,
         )
     elif train or test or support or features or statistics:

@@ -35,7 +35,7 @@ from warmstart.data.splits import Split
 from warmstart.data.tables import Source
 from warmstart.data.tasks import Scenario
 
-By = Literal["time", "user-time", "random"]
+By = Literal["time", "user-time", "item-time", "random"]
 
 _COLD: dict[str, tuple[Side, ...]] = {
     "warm": (), "user-cold": ("user",), "item-cold": ("item",), "both-cold": SIDES,
@@ -51,6 +51,7 @@ def lint_tables(
     statistics: Sequence[Any] = (),
     scenario: Scenario | None = None,
     by: By | None = None,
+    repeats: bool = False,
     encoding: str = "utf8",
 ) -> LintReport:
     """Look for leaks in the tables of an experiment.
@@ -64,9 +65,11 @@ def lint_tables(
             looked at without being asked for.
         statistics: tables of users or of items with what was computed from the training rows.
         scenario: what is said to be cold; None where nothing is.
-        by: "time" where one instant divides training from test, "user-time" where each user's
-            rows do, "random" where time was not meant to matter. By default "time" if both tables
-            have times.
+        by: "time" where one instant divides training from test, "user-time" or "item-time" where
+            one does for each user or item, "random" where time was not meant to matter. By default
+            "time" if both tables have times.
+        repeats: whether a user may meet an item again, as in a log of plays or impressions; then
+            rows are shared only if their times are equal, too.
         encoding: of text files.
 
     Raises:
@@ -81,8 +84,8 @@ def lint_tables(
     """
     if (scenario or "warm") not in _COLD:
         raise ConfigError(f"scenario={scenario!r}; give one of {', '.join(_COLD)}")
-    if by not in (None, "time", "user-time", "random"):
-        raise ConfigError(f"by={by!r}; give time, user-time or random")
+    if by not in (None, "time", "user-time", "item-time", "random"):
+        raise ConfigError(f"by={by!r}; give time, user-time, item-time or random")
     known = Known()
     taught = Rows.read(train, "train", known, encoding)
     asked = Rows.read(test, "test", known, encoding)
@@ -90,7 +93,7 @@ def lint_tables(
     checked = ["shared-rows"]
     found = shared(
         asked, taught, "shared-rows", "what is judged is in the training rows",
-        "take these rows out of training",
+        "take these rows out of training", repeats=repeats,
     )  # fmt: skip
     for side in _COLD[scenario or "warm"]:
         checked.append("cold-met")
@@ -99,14 +102,14 @@ def lint_tables(
         checked.append("support-in-query")
         found += shared(
             asked, shown, "support-in-query", "what is judged is in the support of the same user",
-            "judge only what the task was not shown",
+            "judge only what the task was not shown", repeats=repeats,
         )  # fmt: skip
     rule = by or ("random" if taught.time is None or asked.time is None else "time")
     if rule != "random":
         checked.append("future-rows")
         found += later(taught, asked, rule)
         if shown is not None and shown.time is not None:
-            found += later(shown, asked, "user-time")
+            found += later(shown, asked, "item-time" if rule == "item-time" else "user-time")
     own = [(rows, side, name) for rows in (taught, asked) for side, name in rows.constants()]
     sides = [_keyed(t, f"features {i}", known, encoding) for i, t in enumerate(features, 1)]
     kept = [_keyed(t, f"statistics {i}", known, encoding) for i, t in enumerate(statistics, 1)]

@@ -141,10 +141,18 @@ def plain_numbers(column: pa.ChunkedArray) -> Float64:
     return numbers(column)
 
 
-def shared(asked: Rows, told: Rows, check: str, cause: str, mend: str) -> list[Finding]:
-    """Find rows of `asked` whose user and item stand in `told`, too."""
+def shared(
+    asked: Rows, told: Rows, check: str, cause: str, mend: str, *, repeats: bool = False
+) -> list[Finding]:
+    """Find rows of `asked` whose user and item (and time) stand in `told`, too."""
     width = 1 + max(int(asked.item.max()), int(told.item.max()))
-    bad = np.isin(asked.user * width + asked.item, told.user * width + told.item)
+    ours, theirs = (rows.user * width + rows.item for rows in (asked, told))
+    bad = np.isin(ours, theirs)
+    if repeats and asked.time is not None and told.time is not None:
+        known = set(zip(theirs.tolist(), told.time.tolist(), strict=True))
+        at = np.flatnonzero(bad)
+        pairs = zip(ours[at].tolist(), asked.time[at].tolist(), strict=True)
+        bad[at] = [pair in known for pair in pairs]
     return found(check, asked, bad, ("user", "item"), cause, mend)
 
 
@@ -159,7 +167,9 @@ def met(asked: Rows, taught: Rows, side: Side) -> list[Finding]:
     )  # fmt: skip
 
 
-def later(told: Rows, asked: Rows, rule: Literal["time", "user-time"]) -> list[Finding]:
+def later(
+    told: Rows, asked: Rows, rule: Literal["time", "user-time", "item-time"]
+) -> list[Finding]:
     """Find rows that teach and are later than what is judged.
 
     Raises:
@@ -173,16 +183,20 @@ def later(told: Rows, asked: Rows, rule: Literal["time", "user-time"]) -> list[F
             )
     assert told.time is not None
     assert asked.time is not None
-    first = np.full(1 + max(int(told.user.max()), int(asked.user.max())), np.inf)
+    side: Side = "item" if rule == "item-time" else "user"
+    ours, theirs = asked.key(side), told.key(side)
+    first = np.full(1 + max(int(ours.max()), int(theirs.max())), np.inf)
     with np.errstate(invalid="ignore"):
-        np.fmin.at(first, asked.user, asked.time)
+        np.fmin.at(first, ours, asked.time)
         if rule == "time":
             first[:] = first.min()
-        bad = told.time > first[told.user]
+        bad = told.time > first[theirs]
     if not bad.any():
         return []
-    limit = first[told.user[np.flatnonzero(bad)[0]]]
-    whose = "the first row that is judged" if rule == "time" else "what the same user is judged on"
+    limit = first[theirs[np.flatnonzero(bad)[0]]]
+    whose = f"the first row of the same {side} that is judged"
+    if rule == "time":
+        whose = "the first row that is judged"
     return found(
         "future-rows", told, bad, ("timestamp",), f"rows are later than {whose} ({moment(limit)})",
         f"keep only what was known before {moment(limit)}, or say by='random' if time is not meant "

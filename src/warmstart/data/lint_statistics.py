@@ -119,6 +119,10 @@ def whole_period(
         known: names them.
     """
     key, first = np.unique(rows, return_index=True)
+    met = bad[0].counts[key] > 0  # of others the tables do not tell what a column could say
+    key, first = key[met], first[met]
+    if not len(key):
+        return
     for name in names:
         x = plain_numbers(source.table[name])[first]
         why = explained(x, key, bad)
