@@ -9,8 +9,8 @@
   everybody likes goes on getting it. Relatives: calibrated popularity (Abdollahpouri et al. 2021,
   doi:10.1145/3450613.3456821) and logit adjustment (Menon et al. 2021, arXiv:2007.07314).
 - Cold norm: what stands in for the vectors of items without interactions is a mean of others and
-  so too short; it is stretched towards the mean length of the known items' vectors (popularity
-  lives in the length of vectors: Liang et al. 2024, arXiv:2404.12008 among others).
+  so too short; it is stretched towards the mean length of the known items' vectors. That much of
+  popularity lives in the length of vectors: Kim et al. 2023, arXiv:2308.11288.
 """
 
 from __future__ import annotations
