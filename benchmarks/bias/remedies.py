@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -24,9 +25,10 @@ import scipy.sparse as sp
 from pydantic import Field
 
 from benchmarks import records
-from benchmarks.bias.fits import Fit, FitsConfig, data_of, path_of, split_of
+from benchmarks.bias.fits import AS_IS, Case, Fit, FitsConfig, data_of, path_of, split_of
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError
+from warmstart.core.types import Histories
 from warmstart.data import Dataset, Split
 from warmstart.evaluation import metrics
 from warmstart.evaluation.bias import group_gap, liked_popularity, long_tail_share
@@ -36,9 +38,10 @@ from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.default import Default
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.popularity import likes_per_item
+from warmstart.recommenders.remedies import fame_of, penalise, prices
 
 RESULTS = Path(__file__).parent / "results"
-AS_IS = "as it is"
+CASES: tuple[Case, ...] = ("ml-1m", "ml-1m-texts", "lastfm-hetrec", "ml-1m-cold")
 PENALTY = "popularity penalty"
 
 
@@ -77,7 +80,7 @@ class Lists:
 
 
 @dataclass(slots=True)
-class Case:
+class Asked:
     """One dataset: who was asked, and what each method gave them."""
 
     users: list[np.ndarray] = field(default_factory=list)
@@ -92,22 +95,23 @@ class Case:
 def run(folder: Path, config: RemediesConfig, now: datetime) -> dict[str, Any]:
     """Judge every fit that the folder holds, under every remedy."""
     begun, code = perf_counter(), records.commit()
-    cases: dict[str, Case] = {}
+    cases: dict[str, Asked] = {}
     fitted, seeds_of = [], {}
-    for name in ("ml-1m", "lastfm-hetrec", "ml-1m-cold"):
+    for name in CASES:
         data = None
         for seed in config.fits.seeds:
             fits = list(_stored(folder, name, seed, config.fits))
             if not fits or fits[0].name != AS_IS:
                 continue
-            data = data or data_of(name, config.fits)
+            data = data or data_of(name)
             split = split_of(name, data, config.fits, seed)
-            case = cases.setdefault(name, Case())
+            case = cases.setdefault(name, Asked())
             seeds_of.setdefault(name, []).append(seed)
             _asked(case, data, split, config)
             for fit in fits:
                 about = {"case": fit.case, "name": fit.name, "seed": seed, "commit": fit.commit}
-                fitted.append(about | {"cpu_seconds": fit.seconds})
+                own = {"settings": fit.settings, "cpu_seconds": fit.seconds}
+                fitted.append(about | own)
             for title, method in _methods(name, fits, split, config, case):
                 for k in config.shots:
                     lists = case.found.setdefault((title, k), Lists())
@@ -130,17 +134,17 @@ def run(folder: Path, config: RemediesConfig, now: datetime) -> dict[str, Any]:
     }
 
 
-def _stored(folder: Path, case: str, seed: int, config: FitsConfig) -> Iterable[Fit]:
-    for of_seed, of_case, name, _ in config.fits():
-        path = path_of(folder, of_case, name, of_seed)
-        if (of_seed, of_case) == (seed, case) and path.exists():
+def _stored(folder: Path, case: Case, seed: int, config: FitsConfig) -> Iterable[Fit]:
+    for name in dict.fromkeys((AS_IS, *(name for _, _, name, _ in config.fits()))):
+        path = path_of(folder, case, name, seed)
+        if path.exists():
             fit = pickle.loads(path.read_bytes())
             fit.method.config = DefaultConfig.parse(fit.settings)
             yield fit
 
 
 def _methods(
-    name: str, fits: list[Fit], split: Split, config: RemediesConfig, case: Case
+    name: str, fits: list[Fit], split: Split, config: RemediesConfig, case: Asked
 ) -> Iterable[tuple[str, Default]]:
     """Give every remedy's title and model."""
     plain = fits[0].method
@@ -182,13 +186,12 @@ def chosen_strengths(
     Returns:
         Strengths and that nDCG@10. Where nothing is allowed, 0.
     """
-    tried = {
-        strength: fit.method.priced(
-            {"popularity_penalty": strength}, fit.method.held, likes, split.train.user_matrix,
-            fit.seed, config.shots,
-        )
-        for strength in config.strengths
-    }  # fmt: skip
+    models = [(_Scored(fit.method.of_fold(parts)), users) for parts, users in fit.method.held]
+    tried = {}
+    for strength in config.strengths:
+        scorers = [(partial(model.under, strength), users) for model, users in models]
+        features = split.train.user_matrix
+        tried[strength] = prices(scorers, likes, features, config.shots, seed=fit.seed)
     if base is None:
         base = {row["shots"]: row["ndcg@10"] for row in tried[0.0]}
     best = {k: (0.0, np.inf) for k in config.shots}
@@ -201,7 +204,24 @@ def chosen_strengths(
     return {k: strength for k, (strength, _) in best.items()}, base
 
 
-def _asked(case: Case, data: Dataset, split: Split, config: RemediesConfig) -> None:
+class _Scored:
+    """Scores each set of histories once, and penalises a copy under every strength."""
+
+    def __init__(self, method: Default) -> None:
+        self.method = method.adjusted(popularity_penalty=0.0)
+        self.known: dict[bytes, np.ndarray] = {}
+        self.fame = fame_of(method.parts.log_popularity)
+
+    def under(self, strength: float, histories: Histories) -> np.ndarray:
+        key = histories.indptr.tobytes() + histories.items.tobytes()
+        if key not in self.known:
+            self.known[key] = self.method.score(histories)
+        scores = self.known[key].copy()
+        penalise(scores, histories, *self.fame, strength)
+        return scores
+
+
+def _asked(case: Asked, data: Dataset, split: Split, config: RemediesConfig) -> None:
     """Remember who is asked, what they like, and to which groups they belong."""
     users = split.tasks.users
     popularity = likes_per_item(split.train.positives()).astype(np.float64)
@@ -236,7 +256,7 @@ def _judge(lists: Lists, method: Default, split: Split, k: int) -> None:
     lists.gini.append(metrics.gini(shown_times))
 
 
-def _rows(name: str, case: Case, config: RemediesConfig) -> Iterable[dict[str, Any]]:
+def _rows(name: str, case: Asked, config: RemediesConfig) -> Iterable[dict[str, Any]]:
     """Give one row for each remedy and number of shots, over the splits that have its fit."""
     for (title, k), lists in case.found.items():
         n = len(lists.ndcg)  # the first splits; later ones may lack this fit

@@ -10,6 +10,7 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
     "ml-1m": "MovieLens-1M",
+    "ml-1m-texts": "MovieLens-1M, films with at least ten likes and their texts",
     "lastfm-hetrec": "Last.fm (HetRec 2011)",
     "ml-1m-cold": "MovieLens-1M, a fifth of the films without training rows",
 }
@@ -114,13 +115,19 @@ def _about(stem: str, record: dict[str, Any]) -> str:
         f"{TITLES[c]} {max(r['tasks'] for r in record['rows'] if r['case'] == c):,}"
         for c in record["seeds"]
     )
-    model = record["config"]["fits"]["model"]
+    config = record["config"]["fits"]
+    made = {fit["name"] for fit in record["fits_made"]}
+    said = [
+        f"{name}: {word} {config[key]:g}, set beforehand"
+        for name, word, key in (
+            ("inverse propensity", "power", "propensity_power"),
+            ("group-aware", "tilt", "group_tilt"),
+        )
+        if name in made
+    ]
     return (
         f"Cold users, whole catalogue; splits: {seeds}; tasks: {tasks}. Intervals are 95 % over "
-        f"users, paired. At most {record['config']['fits']['most_users']:,} users of a dataset; "
-        f"the model is the default with {model['training']['epochs']} epochs and {model['folds']} "
-        f"folds. Inverse propensity: power {record['config']['fits']['propensity_power']:g}; "
-        f"group-aware: tilt {record['config']['fits']['group_tilt']:g}; both set beforehand. "
-        f"Strengths of the penalty are chosen on held-out training users at each number of shots. "
+        f"users, paired. Strengths of the penalty are chosen on users held out of training at each "
+        f"number of shots. {'; '.join(said)}{'. ' if said else ''}"
         f"`benchmarks/bias/results/{stem}.json`."
     )

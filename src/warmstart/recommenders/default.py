@@ -222,13 +222,15 @@ class Default:
             seed: of what the users show.
             shots: numbers of shots.
         """
-        models = []
-        for parts, users in held:
-            other = self._copy()
-            other.parts, other.lent_gates, other.content = parts, None, None
-            other._prepare()
-            models.append((partial(_adjusted_score, other, settings), users))
+        models = [(self.of_fold(parts).adjusted(**settings).score, users) for parts, users in held]
         return prices(models, likes, features, shots, seed=seed)
+
+    def of_fold(self, parts: Parts) -> Default:
+        """Return the model of one fold: its parts under the gates of all."""
+        other = self._copy()
+        other.parts, other.lent_gates, other.content = parts, None, None
+        other._prepare()
+        return other
 
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
@@ -547,10 +549,6 @@ class Default:
         if self.config.popularity_penalty:
             penalty = self.config.popularity_penalty
             penalise(out, histories, self._fame, self._usual, penalty)
-
-
-def _adjusted_score(model: Default, settings: dict[str, Any], histories: Histories) -> FloatArray:
-    return model.adjusted(**settings).score(histories)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
