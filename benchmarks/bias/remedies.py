@@ -43,6 +43,8 @@ from warmstart.recommenders.remedies import fame_of, penalise, prices
 RESULTS = Path(__file__).parent / "results"
 CASES: tuple[Case, ...] = ("ml-1m", "ml-1m-texts", "lastfm-hetrec", "ml-1m-cold")
 PENALTY = "popularity penalty"
+Base = dict[int, tuple[float, float]]
+"""Shots → nDCG@10 and lift."""
 
 
 class RemediesConfig(Config):
@@ -59,7 +61,8 @@ class RemediesConfig(Config):
 
     shots: tuple[int, ...] = (0, 5, 20)
     strengths: tuple[float, ...] = (
-        0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 1.0, 1.2,
+        0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0, 1.1,
+        1.2, 1.4, 1.7, 2.0, 3.0,
     )  # fmt: skip
     most_loss: float = Field(0.02, gt=0, lt=1)
     cold_norms: tuple[float, ...] = (0.5, 1.0)
@@ -154,37 +157,34 @@ def _methods(
             yield f"cold norm {value:g}", plain.adjusted(cold_norm=value)
         return
     likes = split.train.positives()
-    base: dict[int, float] | None = None
+    base: Base | None = None
     for fit in fits:
         yield fit.name, fit.method
         if fit.name == "group-aware":
             continue
-        chosen, base = chosen_strengths(fit, likes, split, config, base)
-        case.strengths.append(
-            {"fit": fit.name, "seed": fit.seed, "strength": {str(k): s for k, s in chosen.items()}}
-        )
+        cheap, half, base = chosen_strengths(fit, likes, split, config, base)
         title = PENALTY if fit.name == AS_IS else f"{fit.name} and {PENALTY}"
-        yield title, fit.method.adjusted(popularity_penalty=chosen)
+        for title_of, chosen in ((title, cheap), (f"{title} for half the lift", half)):
+            said = {str(k): s for k, s in chosen.items()}
+            case.strengths.append({"method": title_of, "seed": fit.seed, "strength": said})
+            yield title_of, fit.method.adjusted(popularity_penalty=chosen)
 
 
 def chosen_strengths(
-    fit: Fit,
-    likes: sp.csr_array,
-    split: Split,
-    config: RemediesConfig,
-    base: dict[int, float] | None,
-) -> tuple[dict[int, float], dict[int, float]]:
-    """Return, by number of shots, the strength with the least lift at an allowed price.
+    fit: Fit, likes: sp.csr_array, split: Split, config: RemediesConfig, base: Base | None
+) -> tuple[dict[int, float], dict[int, float], Base]:
+    """Return, by number of shots, strengths for the least lift at 2 %, and for half the lift.
 
     Args:
         fit: with the parts of its folds.
         likes: (users, items) of the training users.
         split: their features.
         config: what is allowed.
-        base: nDCG@10 of the model as it is on the same users; None where this is it.
+        base: nDCG@10 and lift of the model as it is on the same users; None where this is it.
 
     Returns:
-        Strengths and that nDCG@10. Where nothing is allowed, 0.
+        The strength with the least lift among those that cost little enough, 0 where none does;
+        the least strength that halves the lift, or the greatest; and the model as it is.
     """
     models = [(_Scored(fit.method.of_fold(parts)), users) for parts, users in fit.method.held]
     tried = {}
@@ -193,15 +193,18 @@ def chosen_strengths(
         features = split.train.user_matrix
         tried[strength] = prices(scorers, likes, features, config.shots, seed=fit.seed)
     if base is None:
-        base = {row["shots"]: row["ndcg@10"] for row in tried[0.0]}
+        base = {row["shots"]: (row["ndcg@10"], row["lift"]) for row in tried[0.0]}
     best = {k: (0.0, np.inf) for k in config.shots}
+    half = dict.fromkeys(config.shots, max(config.strengths))
     for strength, rows in tried.items():
         for row in rows:
             k = row["shots"]
-            allowed = row["ndcg@10"] >= (1 - config.most_loss) * base[k]
+            allowed = row["ndcg@10"] >= (1 - config.most_loss) * base[k][0]
+            if row["lift"] <= 0.5 * base[k][1]:
+                half[k] = min(half[k], strength)
             if allowed and abs(row["lift"]) < best[k][1]:
                 best[k] = (strength, abs(row["lift"]))
-    return {k: strength for k, (strength, _) in best.items()}, base
+    return {k: strength for k, (strength, _) in best.items()}, half, base
 
 
 class _Scored:
