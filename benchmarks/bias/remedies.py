@@ -106,7 +106,7 @@ def run(folder: Path, config: RemediesConfig, now: datetime) -> dict[str, Any]:
             fits = list(_stored(folder, name, seed, config.fits))
             if not fits or fits[0].name != AS_IS:
                 continue
-            data = data or data_of(name)
+            data = data or data_of(name, config.fits)
             split = split_of(name, data, config.fits, seed)
             case = cases.setdefault(name, Asked())
             seeds_of.setdefault(name, []).append(seed)

@@ -9,10 +9,10 @@ from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
 TITLES = {
-    "ml-1m": "MovieLens-1M",
+    "ml-1m": "MovieLens-1M, 2,500 users, a third of the usual training",
     "ml-1m-texts": "MovieLens-1M, films with at least ten likes and their texts",
     "lastfm-hetrec": "Last.fm (HetRec 2011)",
-    "ml-1m-cold": "MovieLens-1M, a fifth of the films without training rows",
+    "ml-1m-cold": "MovieLens-1M, 2,500 users, a fifth of the films without training rows",
 }
 _HALF, _MOST_LOSS = 0.5, -2.0
 
