@@ -61,8 +61,8 @@ class RemediesConfig(Config):
 
     shots: tuple[int, ...] = (0, 5, 20)
     strengths: tuple[float, ...] = (
-        0.0, 0.1, 0.2, 0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 1.0, 1.1,
-        1.2, 1.4, 1.7, 2.0, 3.0,
+        0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
+        0.9, 1.0, 1.2, 1.5, 2.0, 3.0,
     )  # fmt: skip
     most_loss: float = Field(0.02, gt=0, lt=1)
     cold_norms: tuple[float, ...] = (0.5, 1.0)
@@ -220,7 +220,7 @@ class _Scored:
         if key not in self.known:
             self.known[key] = self.method.score(histories)
         scores = self.known[key].copy()
-        penalise(scores, histories, *self.fame, strength)
+        penalise(scores, histories, self.fame, strength)
         return scores
 
 

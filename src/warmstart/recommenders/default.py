@@ -492,7 +492,7 @@ class Default:
         columns += [stretch(factors.factors) for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
-        self._fame, self._usual = fame_of(parts.log_popularity)
+        self._fame = fame_of(parts.log_popularity)
         self._lent = sp.csr_array(parts.lent[:, self._unmet])
         self._is_new = np.isin(self._unmet, self.new)
         self._tempering = parts.tempering
@@ -548,7 +548,7 @@ class Default:
             out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
         if self.config.popularity_penalty:
             penalty = self.config.popularity_penalty
-            penalise(out, histories, self._fame, self._usual, penalty)
+            penalise(out, histories, self._fame, penalty)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:

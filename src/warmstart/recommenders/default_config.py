@@ -53,9 +53,9 @@ class DefaultConfig(Config):
             not at all.
         group_columns: of the users table, whose values are the groups; by default every column
             of two to twelve values.
-        popularity_penalty: how far items more popular than a user's taste are pushed down at
-            scoring, in standard deviations, for all or by number of shots; see
-            `warmstart.recommenders.remedies`.
+        popularity_penalty: how far popular items are pushed down at scoring, 0.5 for half of what
+            the best item is worth where an item is the most popular; for all users or by number
+            of shots; see `warmstart.recommenders.remedies`.
         cold_norm: how far the vectors of items without interactions are stretched to the length
             of the others, 1 for wholly.
     """
