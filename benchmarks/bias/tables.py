@@ -95,18 +95,17 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
     said = []
     for shots in sorted({row["shots"] for row in rows}):
         at = [r for r in rows if r["shots"] == shots and r["method"] != "as it is"]
-        cheap = [r for r in at if r["percent"] >= _MOST_LOSS]
-        halved = [r["method"] for r in cheap if r["lift_kept"] <= _HALF]
+        halved = [r for r in at if r["percent"] >= _MOST_LOSS and r["lift_kept"] <= _HALF]
         if halved:
-            said.append(f"at {shots} shots {' and '.join(halved)} "
-                        f"{'halves' if len(halved) == 1 else 'halve'} the lift")  # fmt: skip
-        elif cheap:
-            best = min(cheap, key=lambda r: r["lift_kept"])
-            said.append(f"at {shots} none does; {best['method']} comes nearest and keeps "
-                        f"{100 * best['lift_kept']:.0f} %")  # fmt: skip
-        else:
-            said.append(f"at {shots} none does")
-    return f"For at most 2 % of nDCG: {'; '.join(said)}."
+            said.append(f"at {shots} shots {' and '.join(r['method'] for r in halved)}")
+            continue
+        chosen = [r for r in at if "half the lift" not in r["method"]]
+        best = min(chosen, key=lambda r: r["lift_kept"])
+        said.append(
+            f"at {shots} shots none does ({best['method']} keeps {100 * best['lift_kept']:.0f} % for "
+            f"{-best['percent']:.1f} %)"
+        )
+    return f"Who halves the lift for at most 2 % of nDCG: {'; '.join(said)}."
 
 
 def _about(stem: str, record: dict[str, Any]) -> str:
