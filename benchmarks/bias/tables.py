@@ -102,8 +102,8 @@ def _verdict(rows: Sequence[dict[str, Any]]) -> str:
         chosen = [r for r in at if "half the lift" not in r["method"]]
         best = min(chosen, key=lambda r: r["lift_kept"])
         said.append(
-            f"at {shots} shots none does ({best['method']} keeps {100 * best['lift_kept']:.0f} % for "
-            f"{-best['percent']:.1f} %)"
+            f"at {shots} shots none does ({best['method']} keeps {100 * best['lift_kept']:.0f} % "
+            f"for {max(-best['percent'], 0):.1f} %)"
         )
     return f"Who halves the lift for at most 2 % of nDCG: {'; '.join(said)}."
 
