@@ -23,6 +23,7 @@ from typing import Any
 from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
 from benchmarks.asking.tuning_table import tuning_table
+from benchmarks.bias.tables import remedies_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
@@ -242,6 +243,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-approximate": lambda: service.approximate_table(_line),
     "service-posterior": lambda: service.posterior_table(_line),
     "tuning": lambda: tuning_table(_line, short),
+    "remedies": lambda: remedies_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

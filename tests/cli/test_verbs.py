@@ -21,7 +21,7 @@ def test_help_names_every_verb_and_fits_the_terminal(run):
         code, said, _ = run(verb, "--help")
         assert code == 0
         assert all(len(line) <= 80 for line in said.splitlines())
-    for verb in ("list", "fetch", "describe", "validate"):
+    for verb in ("list", "fetch", "describe", "validate", "lint"):
         assert run("data", verb, "--help")[0] == 0
 
 

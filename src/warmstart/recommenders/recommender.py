@@ -529,6 +529,19 @@ class Recommender:
         self._fitted = changing.removed(self.fitted, ids)
         return self
 
+    def adjust(self, **settings: Any) -> Self:  # noqa: ANN401
+        """Change how lists are made, without training: remedies against bias, at a price.
+
+        Args:
+            **settings: of the default method, `popularity_penalty` and `cold_norm`; what they cost
+                stands in the documentation under Bias.
+
+        Raises:
+            ConfigError: the method has no such setting, or a value is out of range.
+        """
+        self._fitted = changing.adjusted(self.fitted, settings)
+        return self
+
     def copy(self) -> Self:
         """Return a recommender that shares everything, and whose items change on their own."""
         return self._restored(self.name, self.seed, self._method, self.fitted)
