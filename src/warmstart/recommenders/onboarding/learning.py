@@ -18,7 +18,7 @@ from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.meta.belief import BeliefConfig, learn_belief, observation_weights
 from warmstart.recommenders.onboarding.config import OnboardingConfig
-from warmstart.recommenders.onboarding.features import START, features
+from warmstart.recommenders.onboarding.features import START, STARTS, features
 from warmstart.recommenders.onboarding.greedy_list import forward_search
 from warmstart.recommenders.onboarding.interview import Interview
 from warmstart.recommenders.onboarding.judging import Evidence, Score, ranking_after
@@ -69,8 +69,9 @@ def learn_onboarding(
         seed: the same seed gives the same.
         progress: told how far training has come.
     """
-    whole = learn_knowledge(ratings, config.belief, seed=seed)
-    active = np.flatnonzero(np.diff(ratings.indptr) >= 2)
+    counts = np.diff(ratings.indptr)
+    whole = learn_knowledge(ratings[np.flatnonzero(counts)], config.belief, seed=seed)
+    active = np.flatnonzero(counts >= 2)
     if len(active) < config.fewest_users:
         return replace(whole, listed=_most_rated(whole, config), weights=START)
     order = generator(seed, "practice").permutation(active)
@@ -151,25 +152,32 @@ def learn_weights(
         after = -_error(transcript, config)[:, 1:].T / config.policy.questions
         reward = np.cumsum(after[::-1], axis=0)[::-1].copy()
         if fold.score is not None and config.policy.ranking:
-            horizon = int(rng.choice(horizons))
-            found = ranking_after(transcript, people, horizon, fold.score, evidence)
-            reward[:horizon] += config.policy.ranking * np.nan_to_num(found)
+            for horizon in horizons:
+                found = ranking_after(transcript, people, horizon, fold.score, evidence)
+                part = config.policy.ranking / len(horizons)
+                reward[:horizon] += part * np.nan_to_num(found)
         samples = config.policy.samples
         return Episodes(shown, allowed, asked, reward.astype(np.float32), samples)
 
-    def validate(weights: FloatArray) -> float:
+    def judged(weights: FloatArray, begin: Sequence[int], end: Sequence[int]) -> float:
         return float(
             np.average(
                 [
                     _quality(
-                        replace(f, people=f.people.take(np.arange(c, len(f.people)))),
+                        replace(f, people=f.people.take(np.arange(b, e))),
                         weights, horizons, evidence, config,
                     )
-                    for f, c in zip(folds, cut, strict=True)
+                    for f, b, e in zip(folds, begin, end, strict=True)
                 ],
                 weights=sizes,
             )
         )  # fmt: skip
+
+    def practised(weights: FloatArray) -> float:
+        return judged(weights, [0] * len(cut), cut)
+
+    def validate(weights: FloatArray) -> float:
+        return judged(weights, cut, [len(fold.people) for fold in folds])
 
     updates = min(config.policy.updates, sum(cut))  # few users have little to teach
 
@@ -178,7 +186,8 @@ def learn_weights(
             progress(done, updates, f"questions, update {done}")
 
     settings = config.policy.model_copy(update={"updates": updates})
-    return train_policy(play, START, settings, validate=validate, seed=seed, on_update=on_update)
+    start = max(STARTS.values(), key=practised)
+    return train_policy(play, start, settings, validate=validate, seed=seed, on_update=on_update)
 
 
 def _most_rated(knowledge: Knowledge, config: OnboardingConfig) -> IntArray:
