@@ -82,9 +82,14 @@ def greedy_list(knowledge: Knowledge, interview: Interview, rng: np.random.Gener
     return _everybody(place, interview)
 
 
+def has_learned(knowledge: Knowledge) -> bool:
+    """Return whether there is a learned policy, and one by the features that are looked at now."""
+    return knowledge.weights is not None and len(knowledge.weights) == len(START)
+
+
 def reinforce(knowledge: Knowledge, interview: Interview, rng: np.random.Generator) -> FloatArray:
     """The policy learned by REINFORCE."""
-    if knowledge.weights is None or len(knowledge.weights) != len(START):
+    if not has_learned(knowledge):
         raise ConfigError("the model has no learned policy, or an older one; train it anew")
     found: FloatArray = features(knowledge, interview) @ knowledge.weights
     return found
