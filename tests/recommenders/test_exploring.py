@@ -86,7 +86,7 @@ def alike(listed, scores, spread, share, rng, n):
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
 def test_the_propensity_is_how_often_an_item_stands_where_it_stands(share):
-    rng, listed, n = np.random.default_rng(1), np.array([0, 1, 2]), 20_000
+    rng, listed, n = np.random.default_rng(1), np.array([0, 1, 2]), 3_000
     found = alike(listed, SCORES, SPREAD, share, rng, n)
     assert (np.diff(np.sort(found.items, axis=1), axis=1) > 0).all()  # nothing twice in a list
     np.testing.assert_array_equal(found.new, found.items > 2)
@@ -107,7 +107,7 @@ def test_the_propensity_is_how_often_an_item_stands_where_it_stands(share):
 
 def test_every_user_has_propensities_of_their_own():
     """Different users in one batch: each as often as when they stand alone."""
-    rng, n = np.random.default_rng(5), 4_000
+    rng, n = np.random.default_rng(5), 2_000
     scores = np.array([[3.0, 2.0, 1.0, 0.5, -np.inf], [3.0, 5.0, 4.0, -np.inf, 4.5]])
     spread = np.array([[1.0, 1.0, 2.0, 1.0, 1.0], [0.5, 1.0, 1.0, 1.0, 1.0]])
     listed = np.array([[0, 1], [1, 4]])
@@ -119,7 +119,7 @@ def test_every_user_has_propensities_of_their_own():
         for place in (0, 1):
             for item in np.unique(mine[:, place]):
                 there = mine[:, place] == item
-                assert there.mean() == pytest.approx(p[there, place][0], abs=0.03)
+                assert there.mean() == pytest.approx(p[there, place][0], abs=0.045)
         assert set(np.unique(mine)) == set(np.flatnonzero(np.isfinite(scores[user])))
 
 
