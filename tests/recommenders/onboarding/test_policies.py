@@ -159,7 +159,7 @@ def test_the_learned_policy_may_begin_as_others_ask(knowledge):
         assert shown[..., : len(NAMES)].max() == 1
         assert shown[..., : len(NAMES)].min() >= 0
         np.testing.assert_allclose(
-            shown[..., len(NAMES) :], shown[..., : len(NAMES)] * state.number / 10
+            shown[..., len(NAMES) :], shown[..., : len(NAMES)] * state.number / 10, rtol=1e-5
         )
         for name, values in theirs.items():
             best = np.where(state.asked, -np.inf, values).argmax(axis=1)
