@@ -44,11 +44,13 @@ class Choice(Config):
         cuts: of each user's ratings into those that answer and those that judge.
         rankings: what a point of nDCG is worth beside one of RMSE, in the reward.
         policies: the opponents.
+        onboarding: all other settings.
     """
 
     cuts: int = Field(1, ge=1)
     rankings: tuple[float, ...] = (0.1, 0.3, 1.0)
     policies: tuple[str, ...] = tuple(name for name in POLICIES if name != "reinforce")
+    onboarding: OnboardingConfig = OnboardingConfig()
 
 
 def run(dataset: str, config: Choice, now: datetime) -> dict[str, Any]:
@@ -58,12 +60,12 @@ def run(dataset: str, config: Choice, now: datetime) -> dict[str, Any]:
     train = ratings[np.setdiff1d(np.arange(data.n_users), chosen)]
     cuts = [respondents(ratings[chosen], seed=cut) for cut in range(config.cuts)]
     evidence = data.schema.evidence.values
-    score = closed_form(train, evidence, OnboardingConfig())
+    score = closed_form(train, evidence, config.onboarding)
     rows, seconds = [], {}
     for ranking in config.rankings:
-        settings = OnboardingConfig.parse({"policy": {"ranking": ranking}})
-        if rows:  # the list is known by now
-            settings = settings.model_copy(update={"list_length": 1})
+        policy = config.onboarding.policy.model_copy(update={"ranking": ranking})
+        length = 1 if rows else config.onboarding.list_length  # the list is known after the first
+        settings = config.onboarding.model_copy(update={"policy": policy, "list_length": length})
         start = perf_counter()
         knowledge = learn_onboarding(train, evidence, settings)
         seconds[str(ranking)] = round(perf_counter() - start, 1)

@@ -76,7 +76,12 @@ def test_nobody_is_held_out_twice_or_settles_and_judges():
 
 def test_choosing_learns_nothing_of_those_who_settle(tmp_path, monkeypatch):
     """Their ratings could be anything else: what is learned stays, and what is judged moves."""
-    config = choose.Choice(rankings=(0.3,), policies=("random", "popularity"))
+    quick = {"policy": {"updates": 1, "questions": 10}, "list_length": 1, "practice_users": 100}
+    config = choose.Choice(
+        rankings=(0.3,),
+        policies=("random", "popularity"),
+        onboarding=choose.OnboardingConfig.parse(quick),
+    )
     now, data = datetime(2026, 11, 29, tzinfo=UTC), choose.load_dataset("synthetic")
     record = choose.run("synthetic", config, now)
     assert [row["policy"] for row in record["rows"]] == ["random", "popularity", "reinforce"]
