@@ -114,8 +114,8 @@ class QuestionPolicyConfig(Config):
         checks: how often validation users judge the weights.
     """
 
-    updates: int = Field(80, ge=0)
-    batch_users: int = Field(32, ge=1)
+    updates: int = Field(60, ge=0)
+    batch_users: int = Field(24, ge=1)
     samples: int = Field(4, ge=2)
     questions: int = Field(10, ge=1)
     outer_lr: float = Field(0.3, gt=0)

@@ -32,7 +32,7 @@ from warmstart.recommenders.onboarding.respondents import (
 from warmstart.recommenders.parts import weighted_rows
 
 _HORIZONS = (1, 3, 5, 10)  # numbers of questions after which lists are judged
-_MOST_JUDGES = 300  # of each fold, who say which policy is the best to begin with
+_MOST_JUDGES = 100  # of each fold, who say which policy is the best to begin with
 _VALIDATION = 0.3  # share of the practising users who choose the weights
 
 
