@@ -111,10 +111,10 @@ def explore(
         return Explored(listed, np.ones((n, k)), np.zeros((n, k), bool))
     pool = _most_promising(outside, spread)
     chance = np.zeros(pool.shape)
-    for user in np.flatnonzero(np.isfinite(outside).any(axis=1)):
-        open_ = np.isfinite(outside[user, pool[user]])
-        at = pool[user, open_]
-        chance[user, open_] = best_chances(outside[user, at], spread[user, at])
+    for one in np.flatnonzero(np.isfinite(outside).any(axis=1)).tolist():
+        open_ = np.isfinite(outside[one, pool[one]])
+        candidates = pool[one, open_]
+        chance[one, open_] = best_chances(outside[one, candidates], spread[one, candidates])
     few, rest = divmod(share * k, 1)
     room = (chance > 0).sum(axis=1)
     sizes = [np.minimum(int(few) + more, room) for more in (0, 1)]
