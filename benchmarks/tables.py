@@ -220,6 +220,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "onboarding-choice": lambda: onboarding.choice_table(_line),
     "onboarding-ml-100k": lambda: onboarding.compare_tables("ml-100k", _line),
     "onboarding-ml-1m": lambda: onboarding.compare_tables("ml-1m", _line),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),

@@ -223,10 +223,11 @@ class Recommender:
             found, scores = served.arrange(histories, k, wanted, allowed, wish)
         elif share:
             draws = np.random.default_rng() if rng is None else rng
-            explored, scores = served.explore(
-                histories, k, allowed, wish, share=share, rng=draws, rules=wanted
+            explored, scored = served.explore(
+                histories, k, allowed, wish=wish, share=share, rng=draws, rules=wanted
             )
-            found = explored.items
+            listed = explored.items[0] >= 0
+            found, scores = explored.items[0][listed], scored[0]
         else:
             ranked, scored = served.rank(histories, k, allowed, wish=wish)
             found, scores = ranked[0][ranked[0] >= 0], scored[0]
@@ -250,6 +251,8 @@ class Recommender:
         filter: Filter | None = None,
         candidates: Mask | None = None,
         on_bad_rows: Any = "raise",  # noqa: ANN401
+        explore: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> Lists:
         """Return the lists of many users at once.
 
@@ -266,30 +269,40 @@ class Recommender:
             filter: a condition on the item columns.
             candidates: (items,) which items may be returned.
             on_bad_rows: "raise" refuses tables with bad rows, "drop" leaves the rows out.
+            explore: as in `recommend`, for each user by themselves; `Lists.propensity` says how
+                likely every place was.
+            rng: draws what is explored; None draws anew each time.
 
         Raises:
-            ConfigError: `k` is below 1, or the filter is malformed.
+            ConfigError: `k` is below 1, `explore` is no share, or the filter is malformed.
             DataError: a table cannot be read.
         """
-        served = self.fitted
+        served, share = self.fitted, checked_share(explore)
         catalogue = served.catalogue
         allowed = _allowed(catalogue, filter, exclude)
         if candidates is not None:
             chosen = catalogue.where(candidates)
             allowed = chosen if allowed is None else allowed & chosen
+        ids, n_events, n_users = None, 0, 0
         if isinstance(histories, Histories):
             if users is not None or exclude_pairs is not None:
                 raise ConfigError("ready Histories have no user ids to join other tables to")
-            items, scores = served.rank(histories, k, allowed)
-            return Lists(items, scores, None, catalogue.items)
-        new = read_new_users(histories, users, catalogue, on_bad_rows=on_bad_rows)
-        barred = None
-        if exclude_pairs is not None:
-            barred = with_barred(new.histories, new.users, exclude_pairs, catalogue)
-        items, scores = served.rank(new.histories, k, allowed, barred)
+            told, barred = histories, None
+        else:
+            new = read_new_users(histories, users, catalogue, on_bad_rows=on_bad_rows)
+            told, barred, ids = new.histories, None, new.users
+            n_events, n_users = new.n_unknown_events, new.n_unknown_users
+            if exclude_pairs is not None:
+                barred = with_barred(told, ids, exclude_pairs, catalogue)
+        if not share:
+            items, scores = served.rank(told, k, allowed, barred)
+            return Lists(items, scores, ids, catalogue.items, n_events, n_users)
+        draws = np.random.default_rng() if rng is None else rng
+        found, scores = served.explore(told, k, allowed, barred, share=share, rng=draws)
         return Lists(
-            items, scores, new.users, catalogue.items, new.n_unknown_events, new.n_unknown_users
-        )
+            found.items, scores, ids, catalogue.items, n_events, n_users,
+            found.propensity, found.new,
+        )  # fmt: skip
 
     def next_question(
         self,
@@ -646,7 +659,7 @@ def _with_propensities(listed: list[Recommendation], explored: Explored) -> list
             if new and line.reason
             else line.reason,
         )
-        for line, p, new in zip(listed, explored.propensity, explored.new, strict=True)
+        for line, p, new in zip(listed, explored.propensity[0], explored.new[0], strict=False)
     ]
 
 
