@@ -111,10 +111,13 @@ class AdLog:
         source = _read(table, [n for n in (user, ad) if n])
         _check_named(source, names, features)
         rows = source.table
-        spaces = [fit_space(rows, features[role], max_values=MAX_VALUES) for role in ROLES]
+        spaces = {r: fit_space(rows, features[r], max_values=MAX_VALUES) for r in ROLES}
         none = Ids(pa.array([], pa.large_string()))
         met = none if user is None else _distinct(source, user)
-        coding = Coding(met, _distinct(source, ad), *spaces, MappingProxyType(names))
+        coding = Coding(
+            met, _distinct(source, ad), spaces["user"], spaces["ad"], spaces["context"],
+            MappingProxyType(names),
+        )  # fmt: skip
         log = cls._coded(source, coding, labelled=True)
         _check_two_classes(log, source.name)
         return log
@@ -163,6 +166,7 @@ class AdLog:
             return None
 
         shown, who = column("ad", must=True), column("user", must=True)
+        assert shown is not None
         _refuse(source, "ad", shown, shown.is_null().to_numpy(), "an id")
         clicked, bought = column("click", must=labelled), column("conversion", must=labelled)
         when = column("timestamp", must=labelled)
