@@ -150,6 +150,31 @@ class AdLog:
             coding = coding.with_users(_strangers(source, names["user"], coding.users))
         return cls._coded(source, coding, labelled=False)
 
+    @classmethod
+    def of_ads(cls, table: Any, coding: Coding) -> Self:  # noqa: ANN401
+        """Return one row for each ad of a table, which must be new; nobody has seen them.
+
+        Raises:
+            DataError: a column of the ads is not there, or an ad is known already or given twice.
+        """
+        name = coding.columns["ad"] or "ad"
+        source = _read(table, [name])
+        if name not in source.table.column_names:
+            raise _no_column(source, "ad", name)
+        column = source.table[name]
+        _refuse(source, "ad", column, column.is_null().to_numpy(), "an id")
+        factor = factorise(column, written_as_text=name in source.text_columns)
+        n = source.table.num_rows
+        if len(factor.values) < n:
+            raise DataError(f"{source.name} gives an ad twice; give each of the {n} rows once")
+        known, coding = len(coding.ads), coding.with_ads(list(Ids(factor.values)))
+        unknown = {name: np.full(n, -1) for name in coding.sizes}
+        return cls(
+            np.full(n, -1), known + np.asarray(factor.codes, np.int64), np.full(n, np.nan),
+            None, None, None, None,
+            MappingProxyType(unknown | coding.encode_columns("ad", source.table)), coding,
+        )  # fmt: skip
+
     def take(self, rows: npt.NDArray[Any]) -> Self:
         """Return some rows, by their indices or by a mask, in that order."""
         changes: dict[str, Any] = {"fields": {n: codes[rows] for n, codes in self.fields.items()}}
