@@ -18,7 +18,7 @@ import pyarrow as pa
 from warmstart.core.errors import DataError
 from warmstart.core.types import IntArray
 from warmstart.data.features import Block, FeatureSpace
-from warmstart.data.ids import Id, Ids
+from warmstart.data.ids import Id, Ids, common_type
 from warmstart.data.schema import Column, infer_column
 
 Role = Literal["user", "ad", "context"]
@@ -110,7 +110,7 @@ class Coding:
         if known:
             raise DataError(f"ad {known[0]!r} is known already; give new ads only")
         return Coding(
-            self.users, Ids([*self.ads, *ids]), self.user_space, self.ad_space,
+            self.users, _joined(self.ads, ids), self.user_space, self.ad_space,
             self.context_space, self.columns,
         )  # fmt: skip
 
@@ -124,7 +124,7 @@ class Coding:
         if known:
             raise DataError(f"user {known[0]!r} is known already; give new users only")
         return Coding(
-            Ids([*self.users, *ids]), self.ads, self.user_space, self.ad_space,
+            _joined(self.users, ids), self.ads, self.user_space, self.ad_space,
             self.context_space, self.columns,
         )  # fmt: skip
 
@@ -162,6 +162,14 @@ def fit_space(table: pa.Table, names: Sequence[str], *, max_values: int) -> Feat
         kept = column.kind in ("category", "multi-category", "number")
         kinds[name] = column if kept else Column(kind="category")
     return FeatureSpace.fit(table, kinds, max_values=max_values)
+
+
+def _joined(known: Ids, ids: Sequence[Id]) -> Ids:
+    """Return the ids with further ones behind them, integers if all of them can be."""
+    if not len(known):
+        return Ids(ids)
+    values, more, _ = common_type(known.values, Ids(ids).values)
+    return Ids(pa.concat_arrays([values, more]))
 
 
 def _sizes(block: Block) -> dict[str, int]:

@@ -19,7 +19,7 @@ from warmstart.ads.coding import ROLES, Coding, Role, fit_space
 from warmstart.core.errors import DataError
 from warmstart.core.types import IntArray
 from warmstart.data.cells import numbers, seconds
-from warmstart.data.ids import Ids, factorise
+from warmstart.data.ids import Id, Ids, factorise
 from warmstart.data.tables import Source, read_source
 
 Numbers = npt.NDArray[np.float64]
@@ -35,8 +35,8 @@ class AdLog:
     Attributes:
         user: (n,) codes into `coding.users`; -1 a stranger, or nobody knows.
         ad: (n,) codes into `coding.ads`; -1 an ad that training has not met.
-        click: (n,) 0 or 1; NaN where the table has no labels.
-        conversion: (n,) 0 or 1, never 1 without a click; or None.
+        click: (n,) 0 or 1; NaN where it is not told.
+        conversion: (n,) 0 or 1, never 1 without a click, NaN where it is not told; or None.
         timestamp: (n,) seconds since 1970, or None.
         delay_seconds: (n,) from click to conversion, NaN where none has come; or None.
         propensity: (n,) probability with which this ad was shown there, or None.
@@ -89,7 +89,8 @@ class AdLog:
             user: its column; None where the log knows no users.
             ad: its column.
             click: its column; None where every row is a click.
-            conversion: its column, if there is one.
+            conversion: its column, if there is one; an empty cell after a click is a conversion
+                that may come or not, and nothing is learned from it.
             timestamp: of the impression, if there is one.
             conversion_timestamp: of the conversion, empty where none came.
             propensity: its column, if the log was drawn by a known policy.
@@ -134,10 +135,45 @@ class AdLog:
         return self.read(table, self.coding)
 
     @classmethod
-    def read(cls, table: Any, coding: Coding) -> Self:  # noqa: ANN401
-        """Return a table coded by given vocabularies; see `encode`."""
-        source = _read(table, [n for n in (coding.columns["user"], coding.columns["ad"]) if n])
+    def read(cls, table: Any, coding: Coding, *, meet: bool = False) -> Self:  # noqa: ANN401
+        """Return a table coded by given vocabularies; see `encode`.
+
+        Args:
+            table: as in `from_table`.
+            coding: the vocabularies.
+            meet: whether users and ads that are new get codes, behind those that are known.
+        """
+        names = coding.columns
+        source = _read(table, [n for n in (names["user"], names["ad"]) if n])
+        if meet:
+            coding = coding.with_ads(_strangers(source, names["ad"], coding.ads))
+            coding = coding.with_users(_strangers(source, names["user"], coding.users))
         return cls._coded(source, coding, labelled=False)
+
+    @classmethod
+    def of_ads(cls, table: Any, coding: Coding) -> Self:  # noqa: ANN401
+        """Return one row for each ad of a table, which must be new; nobody has seen them.
+
+        Raises:
+            DataError: a column of the ads is not there, or an ad is known already or given twice.
+        """
+        name = coding.columns["ad"] or "ad"
+        source = _read(table, [name])
+        if name not in source.table.column_names:
+            raise _no_column(source, "ad", name)
+        column = source.table[name]
+        _refuse(source, "ad", column, column.is_null().to_numpy(), "an id")
+        factor = factorise(column, written_as_text=name in source.text_columns)
+        n = source.table.num_rows
+        if len(factor.values) < n:
+            raise DataError(f"{source.name} gives an ad twice; give each of the {n} rows once")
+        known, coding = len(coding.ads), coding.with_ads(list(Ids(factor.values)))
+        unknown = {name: np.full(n, -1) for name in coding.sizes}
+        return cls(
+            np.full(n, -1), known + np.asarray(factor.codes, np.int64), np.full(n, np.nan),
+            None, None, None, None,
+            MappingProxyType(unknown | coding.encode_columns("ad", source.table)), coding,
+        )  # fmt: skip
 
     def take(self, rows: npt.NDArray[Any]) -> Self:
         """Return some rows, by their indices or by a mask, in that order."""
@@ -175,7 +211,9 @@ class AdLog:
         if names["click"] is None:
             click = np.ones(n)
         else:
-            click = np.full(n, np.nan) if clicked is None else _labels(source, "click", clicked)
+            click = np.full(n, np.nan)
+            if clicked is not None:
+                click = _labels(source, "click", clicked, told=labelled)
         conversion = None if bought is None else _conversions(source, bought, click)
         timestamp = None if when is None else _times(source, "timestamp", when)
         delay = None
@@ -235,16 +273,26 @@ def _distinct(source: Source, name: str) -> Ids:
     return Ids(factorise(source.table[name], written_as_text=text).values)
 
 
-def _labels(source: Source, part: str, column: pa.ChunkedArray) -> Numbers:
+def _strangers(source: Source, name: str | None, known: Ids) -> list[Id]:
+    if name is None or name not in source.table.column_names:
+        return []
+    met = _distinct(source, name)
+    return [met[int(at)] for at in np.flatnonzero(known.find(met.values) < 0)]
+
+
+def _labels(source: Source, part: str, column: pa.ChunkedArray, *, told: bool) -> Numbers:
+    """Return labels; those that are not `told` may be empty."""
     values = numbers(column)
-    _refuse(source, part, column, (values != 0) & (values != 1), "0 or 1")
+    bad = (values != 0) & (values != 1)
+    if not told:
+        bad &= ~column.is_null().to_numpy()
+    _refuse(source, part, column, bad, "0 or 1")
     return values
 
 
 def _conversions(source: Source, column: pa.ChunkedArray, click: Numbers) -> Numbers:
-    values = numbers(column)
-    values = np.where(column.is_null().to_numpy() & (click == 0), 0.0, values)
-    _refuse(source, "conversion", column, (values != 0) & (values != 1), "0 or 1")
+    values = _labels(source, "conversion", column, told=False)
+    values = np.where(np.isnan(values) & (click == 0), 0.0, values)
     alone = (values == 1) & (click == 0)
     if alone.any():
         raise DataError(
@@ -287,10 +335,13 @@ def _check_two_classes(log: AdLog, name: str) -> None:
             "clicks and impressions without one"
             + ("; where every row is a click, name no click column" if clicks else "")
         )
-    if log.conversion is not None and int(log.conversion.sum()) in (0, clicks):
-        got = int(log.conversion.any())
+    if log.conversion is None:
+        return
+    after = log.conversion[(log.click == 1) & ~np.isnan(log.conversion)]
+    if int(after.sum()) in (0, len(after)):
         raise DataError(
-            f"all {clicks} clicks of {name} have conversion {got}; a conversion model needs both"
+            f"all {len(after)} clicks of {name} of which it is told have conversion "
+            f"{int(after.any())}; a conversion model needs both"
         )
 
 
