@@ -37,8 +37,7 @@ class Side:
 
     def where(self, rows: npt.NDArray[np.bool_], other: Side) -> Side:
         """Return this with the rows of a mask taken from `other`, which has one for each."""
-        both = zip(self.arrays(), other.arrays(), strict=True)
-        found = [own.copy() for own, _ in both]
+        found = [own.copy() for own in self.arrays()]
         for own, new in zip(found, other.arrays(), strict=True):
             own[rows] = new
         return Side(*found)
@@ -65,7 +64,7 @@ class Backbone:
     def __init__(self, arrays: Mapping[str, npt.NDArray[Any]], sizes: Sequence[int]) -> None:
         self.arrays = {n: np.asarray(a, np.float32) for n, a in arrays.items()}
         self.sizes = tuple(sizes)
-        self._starts = np.cumsum([0, *self.sizes[:-1]]).astype(np.int64)
+        self._starts = np.cumsum([0, *self.sizes])[:-1].astype(np.int64)
         vectors = self.arrays["vectors"]
         dim, width = vectors.shape[1], len(self.arrays["out"])
         self._hidden = np.zeros((len(vectors), width), np.float32)

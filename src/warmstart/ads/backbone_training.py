@@ -15,6 +15,8 @@ from warmstart.core.types import IntArray
 from warmstart.meta.outer import one_cycle
 from warmstart.models.deepfm import DeepFM
 
+_STEPS, _SMALLEST = 100, 32  # least steps of an epoch, and least rows of a step, of a small log
+
 
 def train_backbone(
     codes: IntArray,
@@ -50,12 +52,13 @@ def train_backbone(
         optimiser = torch.optim.Adam(
             [{"params": [model.vectors, model.weights], "weight_decay": config.decay},
              {"params": free}], lr=config.lr)  # fmt: skip
-        per_epoch = -(-len(labels) // config.batch_size)
+        size = min(config.batch_size, max(_SMALLEST, len(labels) // _STEPS))
+        per_epoch = -(-len(labels) // size)
         total, done = config.epochs * per_epoch, 0
         model.train()
         for _ in range(config.epochs):
             order = torch.from_numpy(rng.permutation(len(labels)))
-            for rows in order.split(config.batch_size):
+            for rows in order.split(size):
                 for group in optimiser.param_groups:
                     group["lr"] = config.lr * one_cycle(done / total)
                 drawn = inputs[rows] * (torch.rand(len(rows), len(sizes)) >= hide)

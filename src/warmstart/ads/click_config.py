@@ -15,7 +15,7 @@ class BackboneConfig(Config):
         hidden: width of the hidden layer.
         dropout: share of the hidden units that training leaves out.
         epochs: passes over the rows.
-        batch_size: rows per step.
+        batch_size: rows per step; fewer where a log is small.
         lr: peak step size of Adam under a one-cycle schedule.
         decay: L2 penalty of the values' vectors and weights.
         unknown: share of the rows in which a value is made unknown.

@@ -25,8 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.types import IntArray
-from warmstart.meta.linear_belief import Posterior
-from warmstart.meta.logistic_belief import HeadPrior, Labelled, laplace, sigmoid, updated
+from warmstart.meta.logistic_belief import HeadPrior, Heads, Labelled, laplace, sigmoid, updated
 
 Array = npt.NDArray[np.float64]
 
@@ -47,7 +46,7 @@ class Taste:
     """
 
     prior: HeadPrior
-    users: Posterior
+    users: Heads
     level: Array
     ads: Array
 
@@ -152,7 +151,7 @@ def _ads_given_users(
     ads: IntArray,
     labels: npt.NDArray[Any],
     table: Array,
-    found: Posterior,
+    found: Heads,
     level: Array,
     n_columns: int,
 ) -> Array:

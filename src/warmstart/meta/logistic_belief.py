@@ -26,7 +26,6 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.types import IntArray
-from warmstart.meta.linear_belief import Posterior
 
 Array = npt.NDArray[np.float64]
 
@@ -80,6 +79,19 @@ class Labelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Heads:
+    """What is believed of some tasks' weights.
+
+    Attributes:
+        mean: (tasks, dim).
+        covariance: (tasks, dim, dim).
+    """
+
+    mean: Array
+    covariance: Array
+
+
+@dataclass(frozen=True, slots=True)
 class HeadPrior:
     """What is believed of a task's weights before any event.
 
@@ -91,16 +103,14 @@ class HeadPrior:
     mean: Array
     covariance: Array
 
-    def start(self, n_tasks: int) -> Posterior:
+    def start(self, n_tasks: int) -> Heads:
         """Return the belief about tasks without events."""
-        return Posterior(
-            np.tile(self.mean, (n_tasks, 1)), np.tile(self.covariance, (n_tasks, 1, 1))
-        )
+        return Heads(np.tile(self.mean, (n_tasks, 1)), np.tile(self.covariance, (n_tasks, 1, 1)))
 
 
 def laplace(
     prior: HeadPrior, examples: Labelled, *, start: Array | None = None, steps: int = 6
-) -> Posterior:
+) -> Heads:
     """Return each task's posterior mode and covariance; a task without examples keeps the prior.
 
     Args:
@@ -125,7 +135,7 @@ def laplace(
         covariance = np.linalg.inv(precision + inverse)
         gradient -= (mean - prior.mean) @ inverse
         mean = mean + np.einsum("tde,te->td", covariance, gradient)
-    return Posterior(mean, covariance)  # of the last step's curvature, which no longer changes
+    return Heads(mean, covariance)  # of the last step's curvature, which no longer changes
 
 
 def learn_prior(
@@ -157,7 +167,7 @@ def learn_prior(
 
 
 def updated(
-    found: Posterior,
+    found: Heads,
     there: npt.NDArray[np.bool_],
     *,
     first: Array,

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as fn
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
@@ -55,7 +56,7 @@ class DeepFM(nn.Module):
     ) -> tuple[Float[Tensor, "rows fields dim"], Float[Tensor, "rows fields"]]:
         """Return the vector and the weight of each value."""
         at = codes + self.starts
-        return self.vectors[at], self.weights[at]
+        return fn.embedding(at, self.vectors), fn.embedding(at, self.weights[:, None])[..., 0]
 
     def of(
         self, vectors: Float[Tensor, "rows fields dim"], weights: Float[Tensor, "rows fields"]
