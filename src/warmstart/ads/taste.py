@@ -163,7 +163,7 @@ def _ads_given_users(
     who = np.maximum(users, 0)
     if not len(found.mean):  # the log knows no users
         dim = table.shape[1] - 1
-        found = Posterior(np.zeros((1, dim)), np.zeros((1, dim, dim)))
+        found = Heads(np.zeros((1, dim)), np.zeros((1, dim, dim)))
     taste = found.mean[who] * (users >= 0)[:, None]
     unsure = np.einsum("udd->ud", found.covariance)[:, latent]
     order = np.argsort(ads, kind="stable")
