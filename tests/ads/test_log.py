@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from warmstart.ads.coding import Coding
 from warmstart.ads.log import AdLog
@@ -48,12 +50,39 @@ def test_a_later_table_is_coded_alike_and_strangers_are_minus_one():
 
 def test_numbers_are_cut_by_training_alone():
     rng = np.random.default_rng(0)
-    train = {"ad": rng.integers(3, size=400), "click": np.arange(400) % 2, "x": rng.normal(size=400)}
+    train = {
+        "ad": rng.integers(3, size=400),
+        "click": np.arange(400) % 2,
+        "x": rng.normal(size=400),
+    }
     log = AdLog.from_table(train, user=None, context_columns=["x"])
     inner = np.quantile(train["x"], np.arange(1, 8) / 8)
     later = log.encode({"ad": [0, 0, 0], "x": [-50.0, inner[3] + 1e-9, 50.0]})
     assert later.fields["x"].tolist() == [0, 4, 7]
     assert np.bincount(log.fields["x"]).tolist() == [50] * 8
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["x", "y", " x ", "x|y", "z", "", None]),
+    st.one_of(st.none(), st.floats(-9, 9, allow_nan=False), st.sampled_from([1.0, 2, 1.5])),
+    st.sampled_from(["1", "2", "7", None]),
+)
+def test_one_occasion_is_coded_as_a_table_of_one_row_is(text, number, digit):
+    rng = np.random.default_rng(0)
+    train = {
+        "ad": [1, 2] * 40, "click": [0, 1] * 40, "cat": ["x", "y"] * 40, "many": ["x|y", "y"] * 40,
+        "few": [1.0, 1.5, 2.0, 2.0] * 20, "wide": rng.normal(size=80), "int": [1, 2] * 40,
+    }  # fmt: skip
+    columns = ["cat", "many", "few", "wide", "int"]
+    coding = AdLog.from_table(train, user=None, context_columns=columns).coding
+    row = {"cat": text, "many": text, "few": number, "wide": number, "int": digit}
+    one = coding.encode_one("context", row)
+    table = pa.table({n: pa.array([v], pa.string() if n in ("cat", "many", "int") else pa.float64())
+                      for n, v in row.items()})  # fmt: skip
+    assert {n: c.tolist() for n, c in one.items()} == {
+        n: c.tolist() for n, c in coding.encode_columns("context", table).items()
+    }
 
 
 def test_chinese_names_and_values():

@@ -13,12 +13,14 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from pydantic import Field
 
 from warmstart.ads.coding import Coding
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import IntArray
+from warmstart.data.cells import numbers
 from warmstart.data.ids import Id
 
 Numbers = npt.NDArray[np.float64]
@@ -160,6 +162,23 @@ def check_bids(bids: Mapping[Id, int]) -> None:
             raise DataError(
                 f"the bid of ad {ad!r} is {bid!r}; give millionths of the currency, 0 or more"
             )
+
+
+def check_bid_column(column: pa.ChunkedArray) -> Numbers:
+    """Return (n,) bids of a table.
+
+    Raises:
+        DataError: one is missing, negative or not a finite number.
+    """
+    bids = numbers(column)
+    bad = ~(np.isfinite(bids) & (bids >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"the bid of row {row} is {column[row].as_py()!r} ({int(bad.sum())} of {len(bad)} are "
+            "bad); give millionths of the currency, 0 or more"
+        )
+    return bids
 
 
 def expected_value_micros(

@@ -122,7 +122,8 @@ class ClickModel:
         for start in range(0, len(log), 4096):
             rows = slice(start, start + 4096)
             users, ads = log.user[rows], log.ad[rows]
-            cov = np.where((users >= 0)[:, None, None], a["user_covariance"][users], a["taste_covariance"])
+            cov = np.tile(a["taste_covariance"], (len(users), 1, 1))
+            cov[users >= 0] = a["user_covariance"][users[users >= 0]]
             own = np.where((ads >= 0)[:, None, None], a["ad_covariance"][ads], a["head_covariance"])
             read = np.concatenate([np.ones((len(cov), 1)), tastes[rows][:, coords]], axis=1)
             found[rows] = np.einsum("nd,nde,ne->n", about[rows][:, 1:], cov, about[rows][:, 1:])

@@ -100,7 +100,9 @@ def _pretend(
     config: ClickConfig,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return c, β, γ, and the covariance of an ad's own head, from ads pretended to be cold."""
-    tastes = np.where((log.user[cold] >= 0)[:, None], taste.users.mean[log.user[cold]], 0.0)
+    tastes = np.zeros((len(cold), len(taste.prior.mean)))
+    known = log.user[cold] >= 0
+    tastes[known] = taste.users.mean[log.user[cold][known]]
     offset, parts = _offset(log, dims, cold, taste, network, tastes)
     ads, wanted = log.ad[cold], labels[cold]
     when = np.arange(len(cold)) if log.timestamp is None else log.timestamp[cold]

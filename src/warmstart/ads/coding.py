@@ -6,6 +6,7 @@ alike: a user or an ad that training has not met is -1, and so is a value or an 
 
 from __future__ import annotations
 
+import bisect
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -96,9 +97,12 @@ class Coding:
                 f"the model has not seen a {role} column {unseen[0]!r}; "
                 f"those it knows are: {', '.join(known) or 'none'}"
             )
-        given = {name: [values.get(name)] for name in known}
-        table = pa.table({n: pa.array(v, from_pandas=True) for n, v in given.items()})
-        return self.encode_columns(role, table)
+        found: dict[str, IntArray] = {}
+        for block in self.space(role).blocks:
+            found |= {
+                n: np.array([c]) for n, c in _code_of(block, values.get(block.column)).items()
+            }
+        return found
 
     def with_ads(self, ids: Sequence[Id]) -> Coding:
         """Return the coding with further ads at the end.
@@ -176,6 +180,46 @@ def _sizes(block: Block) -> dict[str, int]:
     if block.kind == "multi-category":
         return dict.fromkeys(block.names, 2)
     return {block.column: len(block.names)}
+
+
+def _code_of(block: Block, value: Any) -> dict[str, int]:  # noqa: ANN401
+    """Return field → code of one cell, as `_codes` does for a column, without making a table."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if block.kind == "multi-category":
+        listed = (
+            value if isinstance(value, list | tuple) else _spelled(value).split(block.separator)
+        )
+        had = {_spelled(one) for one in listed}
+        return {n: int(v in had) for n, v in zip(block.names, block.values, strict=True)}
+    if block.kind == "number":
+        return {block.column: _code_of_number(block, value)}
+    text = _spelled(value)
+    return {block.column: block.values.index(text) if text in block.values else -1}
+
+
+def _code_of_number(block: Block, value: Any) -> int:  # noqa: ANN401
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return -1
+    if not np.isfinite(number):
+        return -1
+    if block.values:
+        known = [float(v) for v in block.values]
+        return known.index(number) if number in known else -1
+    return bisect.bisect_right(block.edges, number)
+
+
+def _spelled(value: Any) -> str:  # noqa: ANN401
+    """Spell one value as a column of its kind is spelled."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
 
 
 def _codes(block: Block, table: pa.Table) -> dict[str, IntArray]:

@@ -151,6 +151,25 @@ class AdLog:
         return cls._coded(source, coding, labelled=False)
 
     @classmethod
+    def read_with(
+        cls,
+        table: Any,  # noqa: ANN401
+        coding: Coding,
+        keep: Sequence[str],
+    ) -> tuple[Self, dict[str, pa.ChunkedArray]]:
+        """Return a table coded by given vocabularies, and some of its columns as they are.
+
+        Raises:
+            DataError: as in `encode`, or a column is not there.
+        """
+        source = _read(table, [n for n in (coding.columns["user"], coding.columns["ad"]) if n])
+        log = cls._coded(source, coding, labelled=False)
+        for name in keep:
+            if name not in source.table.column_names:
+                raise _no_column(source, "score", name)
+        return log, {name: source.table[name] for name in keep}
+
+    @classmethod
     def of_ads(cls, table: Any, coding: Coding) -> Self:  # noqa: ANN401
         """Return one row for each ad of a table, which must be new; nobody has seen them.
 

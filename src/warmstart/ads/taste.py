@@ -132,6 +132,8 @@ def left_out(
 
     One rank-one step backwards; -1 users have the prior's mean.
     """
+    if not len(taste.users.mean):  # the log knows no users
+        return np.tile(taste.prior.mean, (len(users), 1))
     who = np.maximum(users, 0)
     features, mean = taste.ads[ads, 1:], taste.users.mean[who]
     p = sigmoid(taste.ads[ads, 0] + np.einsum("nd,nd->n", features, mean))
@@ -159,6 +161,9 @@ def _ads_given_users(
     at = np.r_[0, 2 + n_columns : table.shape[1]]  # what is learned of an ad
     latent = at[1:] - 1
     who = np.maximum(users, 0)
+    if not len(found.mean):  # the log knows no users
+        dim = table.shape[1] - 1
+        found = Heads(np.zeros((1, dim)), np.zeros((1, dim, dim)))
     taste = found.mean[who] * (users >= 0)[:, None]
     unsure = np.einsum("udd->ud", found.covariance)[:, latent]
     order = np.argsort(ads, kind="stable")
