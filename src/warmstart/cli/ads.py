@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from warmstart.cli import _ads_benchmark
 from warmstart.cli._shared import check_folder, read_settings, write_json
 from warmstart.core.errors import ConfigError
 
 app = typer.Typer(help="Advertisements.", no_args_is_help=True, add_completion=False)
+app.command("benchmark")(_ads_benchmark.benchmark)
 
 _Log = Annotated[Path, typer.Argument(help="Table: CSV, TSV, Parquet or JSON Lines.")]
 _Model = Annotated[Path, typer.Argument(help="A saved model.")]
