@@ -166,7 +166,7 @@ def talkingdata(folder: Path, config: RealLogs) -> dict[str, Any]:
     end = float(clicked[early].max())
     known = came <= end  # what had come when the training ended
     hour = (clicked // 3600 % 24).astype(int)
-    features = {n: table[n].to_numpy() for n in ("app", "channel", "device", "os", "ip")}
+    features = {n: table[n].to_numpy() for n in ("app", "channel", "device", "os")}
 
     def rows(at: npt.NDArray[np.int64], installed: npt.NDArray[np.bool_]) -> dict[str, Any]:
         return {n: v[at] for n, v in features.items()} | {
@@ -178,7 +178,7 @@ def talkingdata(folder: Path, config: RealLogs) -> dict[str, Any]:
     truth = installed[late].astype(float)
     train = rows(early, known)
     names = {
-        "user": "ip", "ad": "app", "click": None, "conversion": "install", "timestamp": "clicked",
+        "user": None, "ad": "app", "click": None, "conversion": "install", "timestamp": "clicked",
         "context_columns": ["channel", "device", "os", "hour"],
     }  # fmt: skip
     plain = AdLog.from_table(train, **names)
@@ -303,7 +303,7 @@ PROTOCOLS = {
     "open-bandit": "trained on the earliest rows of the random and the BTS log of a campaign, "
     "tested on the others; user and item features and the position",
     "talkingdata": "trained on the earliest clicks with the installs that had come by then, "
-    "tested on the later clicks with all of theirs; app, channel, device, os, hour, ip",
+    "tested on the later clicks with all of theirs; app, channel, device, os, hour (an address is no person: not used)",
     "facebook": "ads left out in folds; age, gender and interest; intervals over ads",
 }
 MEASURES = {"open-bandit": open_bandit, "talkingdata": talkingdata, "facebook": facebook}
