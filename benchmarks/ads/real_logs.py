@@ -303,7 +303,8 @@ PROTOCOLS = {
     "open-bandit": "trained on the earliest rows of the random and the BTS log of a campaign, "
     "tested on the others; user and item features and the position",
     "talkingdata": "trained on the earliest clicks with the installs that had come by then, "
-    "tested on the later clicks with all of theirs; app, channel, device, os, hour (an address is no person: not used)",
+    "tested on the later clicks with all of theirs; app, channel, device, os and hour; "
+    "no address, which is no person",
     "facebook": "ads left out in folds; age, gender and interest; intervals over ads",
 }
 MEASURES = {"open-bandit": open_bandit, "talkingdata": talkingdata, "facebook": facebook}

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from warmstart.ads.log import AdLog
 from warmstart.ads.recommender import AdRecommender, fingerprint
 from warmstart.core.errors import ConfigError, DataError, LeakageError
+from warmstart.core.types import IntArray
 from warmstart.evaluation import ope
 
 Numbers = npt.NDArray[np.float64]
@@ -137,7 +138,7 @@ def _chunks(n: int, ads: int) -> Iterator[npt.NDArray[np.int64]]:
 
 
 def _chances(
-    model: AdRecommender, log: AdLog, ads: npt.NDArray[np.int64], reward: Reward
+    model: AdRecommender, log: AdLog, ads: IntArray, reward: Reward
 ) -> Numbers:
     """Return (occasions, ads) the modelled reward of every ad on every occasion."""
     n, m = len(log), len(ads)
