@@ -228,6 +228,6 @@ def _local(examples: Labelled, mean: Array) -> tuple[Array, Array]:
     return curvature, gradient
 
 
-def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sigmoid(logits: npt.NDArray[Any] | np.floating[Any]) -> npt.NDArray[Any]:
     """Return 1 / (1 + e^-x), for any size of x."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
