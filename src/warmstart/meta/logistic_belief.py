@@ -134,7 +134,7 @@ def laplace(
         precision, gradient = _local(examples, mean)
         covariance = np.linalg.inv(precision + inverse)
         gradient -= (mean - prior.mean) @ inverse
-        mean = mean + np.einsum("tde,te->td", covariance, gradient)
+        mean = mean + limited(np.einsum("tde,te->td", covariance, gradient))
     return Heads(mean, covariance)  # of the last step's curvature, which no longer changes
 
 
@@ -210,6 +210,16 @@ def told(
     spread, curvature = covariance @ features, max(curvature, _FLOOR)
     gain = spread / (1.0 + curvature * (float(features @ spread) + elsewhere))
     return mean + gain * wrong, covariance - curvature * gain[:, None] * spread
+
+
+def limited(step: Array) -> Array:
+    """Return (tasks, dim) steps of Newton's method, none longer than two logits.
+
+    Where labels are rare the curvature at the start says next to nothing of that at the end, and a
+    whole step overshoots by far.
+    """
+    length = np.linalg.norm(step, axis=-1, keepdims=True)
+    return np.asarray(step * np.minimum(1.0, 2.0 / np.maximum(length, 1e-12)))
 
 
 def _local(examples: Labelled, mean: Array) -> tuple[Array, Array]:
