@@ -192,7 +192,7 @@ def updated(
 def told(
     mean: Array,
     covariance: Array,
-    features: Array,
+    features: npt.NDArray[np.floating[Any]],
     wrong: float,
     curvature: float,
     elsewhere: float = 0.0,
