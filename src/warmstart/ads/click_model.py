@@ -175,6 +175,7 @@ class ClickModel:
         a = self.arrays
         head = len(self._coords) + 1
         a["ad_codes"] = np.concatenate([a["ad_codes"], codes])
+        a["ad_shift"] = np.concatenate([a["ad_shift"], np.zeros(len(new))])
         a["ad_mean"] = np.concatenate([a["ad_mean"], np.zeros((len(new), head))])
         own = np.tile(a["head_covariance"], (len(new), 1, 1))
         a["ad_covariance"] = np.concatenate([a["ad_covariance"], own])
@@ -236,7 +237,7 @@ class ClickModel:
         self._ad_side = self._network.side(a["ad_codes"] + 1, self._n_user)
         self._coords = head_coordinates(len(a["taste_mean"]), self.config.latent)
         self._table = self._expected(a["ad_codes"])
-        self._table[:, 0] += a["ad_mean"][:, 0]
+        self._table[:, 0] += a["ad_shift"] + a["ad_mean"][:, 0]
         self._table[:, 1 + self._coords] += a["ad_mean"][:, 1:]
 
     def _expected(self, codes: IntArray) -> FloatArray:

@@ -45,7 +45,7 @@ def train_click_model(
     rows = np.flatnonzero(log.ad >= 0)
     met = np.flatnonzero(traffic > 0)
     held = rng.permutation(met)[: int(config.pretend_cold * len(met))]
-    mix, covariance, start = _DEFAULT_MIX, None, None
+    mix, covariance, start, by_traffic = _DEFAULT_MIX, None, None, 0.0
     if len(held) >= _FEWEST:
         say(0, 4, f"a first fit without {len(held)} ads")
         out = np.isin(log.ad, held)
@@ -54,7 +54,7 @@ def train_click_model(
         network = _network(log, labels, first, config, rng)
         say(1, 4, "what these ads teach of new ones")
         cold = np.flatnonzero(out)
-        mix, covariance = _pretend(log, labels, dims, cold, traffic, start, network, config)
+        mix, by_traffic, covariance = _pretend(log, labels, dims, cold, traffic, start, network, config)
     say(2, 4, "tastes")
     taste = _taste(log, labels, dims, rows, config, rng, start)
     say(3, 4, "the network over columns")
@@ -64,9 +64,10 @@ def train_click_model(
         covariance = _HEAD_SCALE**2 * np.eye(1 + len(coords))
     offset, parts = _offset(log, dims, rows, taste, network, left_out(
         taste, log.user[rows], log.ad[rows], labels[rows]))  # fmt: skip
+    shift = by_traffic * _traffic(traffic, config)
     heads = Labelled.of(
         np.concatenate([np.ones((len(rows), 1)), parts[:, coords]], axis=1),
-        labels[rows], offset @ mix, log.ad[rows], n_ads,
+        labels[rows], offset @ mix + shift[log.ad[rows]], log.ad[rows], n_ads,
     )  # fmt: skip
     own = laplace(HeadPrior(np.zeros(1 + len(coords)), covariance), heads)
     say(4, 4, "done")
@@ -79,6 +80,7 @@ def train_click_model(
         "taste_level": taste.level,
         "user_mean": taste.users.mean,
         "user_covariance": taste.users.covariance,
+        "ad_shift": shift,
         "ad_mean": own.mean,
         "ad_covariance": own.covariance,
         "head_covariance": covariance,
@@ -98,8 +100,8 @@ def _pretend(
     taste: Taste,
     network: Backbone,
     config: ClickConfig,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return c, β, γ, and the covariance of an ad's own head, from ads pretended to be cold."""
+) -> tuple[npt.NDArray[np.float64], float, npt.NDArray[np.float64]]:
+    """Return c, β, γ, the weight of an ad's traffic, and the covariance of an ad's own head."""
     tastes = np.zeros((len(cold), len(taste.prior.mean)))
     known = log.user[cold] >= 0
     tastes[known] = taste.users.mean[log.user[cold][known]]
@@ -111,8 +113,7 @@ def _pretend(
     starts = np.searchsorted(ads[order], ads[order])
     rank[order] = np.arange(len(cold)) - starts
     early = rank < config.early_rows
-    low = max(1.0, float(np.quantile(traffic[traffic > 0], config.low_traffic)))
-    design = np.column_stack([offset, np.log(traffic[ads] / low)])
+    design = np.column_stack([offset, _traffic(traffic, config)[ads]])
     prior = HeadPrior(np.r_[_DEFAULT_MIX, 0.0], np.diag([1.0, 0.05, 0.05, 1.0]))
     one = Labelled.of(
         design[early] - 0.0, wanted[early], np.zeros(early.sum()), np.zeros(early.sum(), int), 1
@@ -124,7 +125,13 @@ def _pretend(
         wanted, design @ found, ads, len(log.coding.ads),
     )  # fmt: skip
     learned = learn_prior(heads, scale=_HEAD_SCALE, prior_tasks=4.0, centred=True)
-    return found[:3], learned.covariance
+    return found[:3], float(found[3]), learned.covariance
+
+
+def _traffic(traffic: IntArray, config: ClickConfig) -> npt.NDArray[np.float64]:
+    """Return (ads,) log of the rows of each ad, 0 for a new one and one of low traffic."""
+    low = max(1.0, float(np.quantile(traffic[traffic > 0], config.low_traffic)))
+    return np.where(traffic > 0, np.log(np.maximum(traffic, 1) / low), 0.0)
 
 
 def _offset(

@@ -65,7 +65,7 @@ class VectorsConfig(Config):
         backbone: the network, whose ids are made unknown as often as other values.
     """
 
-    inner: InnerConfig = InnerConfig(inner_steps=3, inner_lr=0.3)
+    inner: InnerConfig = InnerConfig(inner_steps=3, inner_lr=0.1)
     batch: int = Field(10, ge=1)
     cold: float = Field(0.1, ge=0, le=1)
     outer: OuterConfig = OuterConfig(epochs=12, batch_size=32, outer_lr=5e-3)
