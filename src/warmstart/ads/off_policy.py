@@ -137,9 +137,7 @@ def _chunks(n: int, ads: int) -> Iterator[npt.NDArray[np.int64]]:
         yield np.arange(begin, min(n, begin + step))
 
 
-def _chances(
-    model: AdRecommender, log: AdLog, ads: IntArray, reward: Reward
-) -> Numbers:
+def _chances(model: AdRecommender, log: AdLog, ads: IntArray, reward: Reward) -> Numbers:
     """Return (occasions, ads) the modelled reward of every ad on every occasion."""
     n, m = len(log), len(ads)
     scores = model.score(model.on_occasions(log, np.repeat(np.arange(n), m), np.tile(ads, n)))
