@@ -45,7 +45,9 @@ def main() -> int:
             "versions": versions(),
             "hardware": hardware(),
         }
-        path = records.add(records.spelled(record), f"cold-{chosen.data}", record["date"], chosen.out)
+        path = records.add(
+            records.spelled(record), f"cold-{chosen.data}", record["date"], chosen.out
+        )
         print(path)
 
     return records.told(work)

@@ -60,6 +60,8 @@ class RealLogs(Config):
         train_share: of the rows of a log, the earliest, that are trained on.
         folds: of the ads, each left out once.
         negatives: of the impressions without the event, so many for one with it.
+        low_traffic: what a new ad of *facebook* is taken for; chosen on ads kept from training, for
+            the sample makes ads of little traffic look better than they are.
         top: the judged policy shows one of so many best items.
         effect: the smallest difference of click rates that would matter.
         model: of the ad recommender.
@@ -68,7 +70,8 @@ class RealLogs(Config):
     seeds: tuple[int, ...] = (0, 1, 2)
     train_share: float = Field(0.6, gt=0, lt=1)
     folds: int = Field(5, ge=2)
-    negatives: float = Field(2.0, gt=0)
+    negatives: float = Field(1.0, gt=0)
+    low_traffic: tuple[float, ...] = (0.05, 0.9)
     top: int = Field(10, ge=1)
     effect: float = Field(0.001, gt=0)
     model: AdConfig = AdConfig()
@@ -166,7 +169,7 @@ def talkingdata(folder: Path, config: RealLogs) -> dict[str, Any]:
     end = float(clicked[early].max())
     known = came <= end  # what had come when the training ended
     hour = (clicked // 3600 % 24).astype(int)
-    features = {n: table[n].to_numpy() for n in ("app", "channel", "device", "os", "ip")}
+    features = {n: table[n].to_numpy() for n in ("app", "channel", "device", "os")}
 
     def rows(at: npt.NDArray[np.int64], installed: npt.NDArray[np.bool_]) -> dict[str, Any]:
         return {n: v[at] for n, v in features.items()} | {
@@ -178,7 +181,7 @@ def talkingdata(folder: Path, config: RealLogs) -> dict[str, Any]:
     truth = installed[late].astype(float)
     train = rows(early, known)
     names = {
-        "user": "ip", "ad": "app", "click": None, "conversion": "install", "timestamp": "clicked",
+        "user": None, "ad": "app", "click": None, "conversion": "install", "timestamp": "clicked",
         "context_columns": ["channel", "device", "os", "hour"],
     }  # fmt: skip
     plain = AdLog.from_table(train, **names)
@@ -262,7 +265,29 @@ def _of_left_out(
         found, _ = smoothed(code[kept], events[kept], shown[kept])
         found = np.concatenate([found, np.full(code.max() + 1 - len(found), rate)])
         additive += logit(found[code[left]]) - logit(rate)
-    # all events, and a sample of the impressions without one
+    tried = {}
+    inner = generator(seed, "inner").permutation(kept)
+    few, most = np.split(inner, [len(inner) // 5])
+    for quantile in config.low_traffic:
+        said = _rates(columns, shown, events, most, few, config, quantile, seed)
+        tried[quantile] = -(
+            events[few] * np.log(said) + (shown[few] - events[few]) * np.log1p(-said)
+        ).sum()
+    best = min(tried, key=lambda quantile: tried[quantile])
+    return {
+        "constant": np.full(len(left), rate),
+        "smoothed": of_cell[cell[left]],
+        "smoothed, additive": expit(additive),
+        "default": _rates(columns, shown, events, kept, left, config, best, seed),
+    }
+
+
+def _rates(
+    columns: Mapping[str, npt.NDArray[Any]], shown: Numbers, events: Numbers,
+    kept: npt.NDArray[np.int64], left: npt.NDArray[np.int64], config: RealLogs, quantile: float,
+    seed: int,
+) -> Numbers:  # fmt: skip
+    """Return rates of ads, learned from others: all events, a sample of what had none."""
     rng = generator(seed, "negatives")
     missed = shown[kept] - events[kept]
     share = min(1.0, config.negatives * events[kept].sum() / missed.sum())
@@ -271,17 +296,14 @@ def _of_left_out(
     click = np.concatenate([np.ones(int(events[kept].sum())), np.zeros(drawn.sum())])
     order = rng.permutation(len(ad))
     rows = {n: v[ad[order]] for n, v in columns.items()}
-    model = AdRecommender(config.model, seed=seed).fit(
+    click_config = config.model.click.model_copy(update={"low_traffic": quantile})
+    settings = config.model.model_copy(update={"click": click_config})
+    model = AdRecommender(settings, seed=seed).fit(
         rows | {"ad": ad[order], "click": click[order]}, user=None, ad_columns=list(columns)
     )
     asked = {n: v[left] for n, v in columns.items()} | {"ad": left}
     odds = logit(model.score(asked).click)
-    return {
-        "constant": np.full(len(left), rate),
-        "smoothed": of_cell[cell[left]],
-        "smoothed, additive": expit(additive),
-        "default": expit(odds + np.log(share)),
-    }
+    return np.asarray(expit(odds + np.log(share)))
 
 
 # The command
@@ -303,7 +325,8 @@ PROTOCOLS = {
     "open-bandit": "trained on the earliest rows of the random and the BTS log of a campaign, "
     "tested on the others; user and item features and the position",
     "talkingdata": "trained on the earliest clicks with the installs that had come by then, "
-    "tested on the later clicks with all of theirs; app, channel, device, os, hour, ip",
+    "tested on the later clicks with all of theirs; app, channel, device, os and hour; "
+    "no address, which is no person",
     "facebook": "ads left out in folds; age, gender and interest; intervals over ads",
 }
 MEASURES = {"open-bandit": open_bandit, "talkingdata": talkingdata, "facebook": facebook}

@@ -62,7 +62,7 @@ class Manifest(Config):
 def save(model: AdRecommender, path: str | Path, *, created: str | None = None) -> Path:
     """Write a fitted recommender; see `AdRecommender.save`."""
     states: dict[str, Any] = {}
-    arrays = {f"ads/{name}": codes for name, codes in model.ad_fields.items()}
+    arrays: dict[str, Any] = {f"ads/{name}": codes for name, codes in model.ad_fields.items()}
     if model.delays is not None:
         arrays["delays/age_seconds"] = model.delays.age_seconds
         arrays["delays/share"] = model.delays.share

@@ -143,9 +143,10 @@ def _matches(
             f"are: {', '.join(block.values[:20]) or 'bins of numbers, which no rule can name'}"
         )
     if block.kind == "multi-category":
-        return np.any([fields[f"{column}={value}"] == 1 for value in values], axis=0)
+        has = [fields[f"{column}={value}"] == 1 for value in values]
+        return np.asarray(np.any(has, axis=0), bool)
     codes = [block.values.index(value) for value in values]
-    return np.isin(fields[column], codes)
+    return np.asarray(np.isin(fields[column], codes), bool)
 
 
 def check_bids(bids: Mapping[Id, int]) -> None:

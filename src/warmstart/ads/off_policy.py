@@ -19,6 +19,7 @@ import numpy.typing as npt
 from warmstart.ads.log import AdLog
 from warmstart.ads.recommender import AdRecommender, fingerprint
 from warmstart.core.errors import ConfigError, DataError, LeakageError
+from warmstart.core.types import IntArray
 from warmstart.evaluation import ope
 
 Numbers = npt.NDArray[np.float64]
@@ -136,9 +137,7 @@ def _chunks(n: int, ads: int) -> Iterator[npt.NDArray[np.int64]]:
         yield np.arange(begin, min(n, begin + step))
 
 
-def _chances(
-    model: AdRecommender, log: AdLog, ads: npt.NDArray[np.int64], reward: Reward
-) -> Numbers:
+def _chances(model: AdRecommender, log: AdLog, ads: IntArray, reward: Reward) -> Numbers:
     """Return (occasions, ads) the modelled reward of every ad on every occasion."""
     n, m = len(log), len(ads)
     scores = model.score(model.on_occasions(log, np.repeat(np.arange(n), m), np.tile(ads, n)))

@@ -255,7 +255,7 @@ class AdRecommender:
         barred = self._barred(log, ads, list(bids), shown, caps, exclusions, now)
         worth = np.where(barred, -np.inf, worth)
         order = np.argsort(-worth, kind="stable")
-        listed = order[: min(k, int((~barred).sum()))]
+        listed: IntArray = order[: min(k, int((~barred).sum()))]
         propensity, new = np.ones(len(listed)), np.zeros(len(listed), bool)
         if share:
             found = explore(
@@ -371,7 +371,8 @@ class AdRecommender:
         context: Mapping[str, Any],
     ) -> AdLog:  # fmt: skip
         """Return one row per ad."""
-        n, fields = len(ads), {}
+        n = len(ads)
+        fields: dict[str, IntArray] = {}
         for role, given in (("user", user_columns), ("context", context)):
             one = self.coding.encode_one(role, given)  # type: ignore[arg-type]
             fields |= {name: np.full(n, int(code[0])) for name, code in one.items()}

@@ -25,7 +25,15 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.types import IntArray
-from warmstart.meta.logistic_belief import HeadPrior, Heads, Labelled, laplace, sigmoid, updated
+from warmstart.meta.logistic_belief import (
+    HeadPrior,
+    Heads,
+    Labelled,
+    laplace,
+    limited,
+    sigmoid,
+    updated,
+)
 
 Array = npt.NDArray[np.float64]
 
@@ -185,7 +193,7 @@ def _ads_given_users(
         before = table[ad, at] - np.r_[level[0], np.zeros(len(latent))]
         gradient -= precision * before
         curvature[np.diag_indices(len(at))] += precision
-        new[ad, at] += np.linalg.solve(curvature, gradient)
+        new[ad, at] += limited(np.linalg.solve(curvature, gradient))
     return new
 
 

@@ -192,14 +192,16 @@ def report(
 
 
 def _paid_for(word: str) -> Literal["impression", "click", "conversion"]:
-    if word == "impression" or word == "click" or word == "conversion":
-        return word
+    if word == "impression":
+        return "impression"
+    if word in ("click", "conversion"):
+        return "click" if word == "click" else "conversion"
     raise ConfigError(f"--pays-for is impression, click or conversion, got {word!r}")
 
 
 def _reward(word: str) -> Literal["click", "conversion"]:
-    if word == "click" or word == "conversion":
-        return word
+    if word in ("click", "conversion"):
+        return "click" if word == "click" else "conversion"
     raise ConfigError(f"--reward is click or conversion, got {word!r}")
 
 

@@ -134,7 +134,7 @@ def laplace(
         precision, gradient = _local(examples, mean)
         covariance = np.linalg.inv(precision + inverse)
         gradient -= (mean - prior.mean) @ inverse
-        mean = mean + np.einsum("tde,te->td", covariance, gradient)
+        mean = mean + limited(np.einsum("tde,te->td", covariance, gradient))
     return Heads(mean, covariance)  # of the last step's curvature, which no longer changes
 
 
@@ -192,7 +192,7 @@ def updated(
 def told(
     mean: Array,
     covariance: Array,
-    features: Array,
+    features: npt.NDArray[np.floating[Any]],
     wrong: float,
     curvature: float,
     elsewhere: float = 0.0,
@@ -212,6 +212,16 @@ def told(
     return mean + gain * wrong, covariance - curvature * gain[:, None] * spread
 
 
+def limited(step: Array) -> Array:
+    """Return (tasks, dim) steps of Newton's method, none longer than two logits.
+
+    Where labels are rare the curvature at the start says next to nothing of that at the end, and a
+    whole step overshoots by far.
+    """
+    length = np.linalg.norm(step, axis=-1, keepdims=True)
+    return np.asarray(step * np.minimum(1.0, 2.0 / np.maximum(length, 1e-12)))
+
+
 def _local(examples: Labelled, mean: Array) -> tuple[Array, Array]:
     """Return (tasks, dim, dim) curvatures and (tasks, dim) gradients of the log-likelihood."""
     e = examples
@@ -228,6 +238,6 @@ def _local(examples: Labelled, mean: Array) -> tuple[Array, Array]:
     return curvature, gradient
 
 
-def sigmoid(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def sigmoid(logits: npt.NDArray[Any] | np.floating[Any]) -> npt.NDArray[Any]:
     """Return 1 / (1 + e^-x), for any size of x."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
