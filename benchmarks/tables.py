@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ads.real_table import policy_table, real_table
 from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
 from benchmarks.asking.tuning_table import tuning_table
@@ -208,6 +209,8 @@ def newest_records(folder: Path, *keys: str) -> list[tuple[str, dict[str, Any]]]
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "ads-real": lambda: real_table(_line),
+    "ads-off-policy": lambda: policy_table(_line),
     "aliases": aliases_table,
     "events": events_table,
     "results": lambda: short_table(newest()),

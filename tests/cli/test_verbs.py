@@ -9,7 +9,7 @@ import pytest
 from warmstart.evaluation import Report
 
 VERBS = (
-    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "llm",
+    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "ads", "llm",
 )  # fmt: skip
 
 
@@ -23,6 +23,8 @@ def test_help_names_every_verb_and_fits_the_terminal(run):
         assert all(len(line) <= 80 for line in said.splitlines())
     for verb in ("list", "fetch", "describe", "validate", "lint"):
         assert run("data", verb, "--help")[0] == 0
+    for verb in ("train", "score", "report"):
+        assert run("ads", verb, "--help")[0] == 0
 
 
 def test_describe_shows_kinds_and_saves_a_schema_that_overrules(run, tables, tmp_path):

@@ -13,9 +13,9 @@ import pytest
 import safetensors.numpy as st
 
 import warmstart as ws
+from warmstart.core import sealed
 from warmstart.core.errors import ArtifactError, ConfigError
 from warmstart.core.registry import names
-from warmstart.recommenders import artifact
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def rewrite(folder, change, *, reseal=True):
     values = json.loads(path.read_text("utf8"))
     change(values)
     if reseal:
-        values["checksum"] = artifact._checksum(values)
+        values["checksum"] = sealed.checksum(values)
     path.write_text(json.dumps(values), "utf8")
 
 

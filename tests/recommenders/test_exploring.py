@@ -7,14 +7,14 @@ import pytest
 
 from warmstart.core.errors import ConfigError
 from warmstart.evaluation.ope import Impressions, ips
-from warmstart.recommenders import Recommender
-from warmstart.recommenders.exploring import (
+from warmstart.meta.exploring import (
     MOST_CANDIDATES,
     best_chances,
     explore,
     inclusion_chances,
     systematic_samples,
 )
+from warmstart.recommenders import Recommender
 from warmstart.recommenders.lists import append_log
 
 

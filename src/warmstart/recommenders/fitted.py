@@ -15,10 +15,10 @@ from warmstart.data import Dataset, Ids
 from warmstart.data.content import EncodedColumn
 from warmstart.data.known import KnownIds
 from warmstart.index import top_k
+from warmstart.meta.exploring import Explored, explore
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.encoding import make_encoder
-from warmstart.recommenders.exploring import Explored, explore
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.protocols import HasItemVectors, HasPosterior, RanksFast
 from warmstart.recommenders.rules import Rules, arranged, boosted

@@ -20,10 +20,10 @@ from warmstart.data import Dataset
 from warmstart.data.known import KnownIds
 from warmstart.index import top_k
 from warmstart.index.approximate import ApproximateConfig
+from warmstart.meta.exploring import Explored, checked_share
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.encoding import trusted
-from warmstart.recommenders.exploring import Explored, checked_share
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -186,7 +186,7 @@ class Recommender:
                 brings, such as an address; see `add_items`.
             explore: share of the list's places that go to items of which the model is unsure, by
                 Thompson sampling; `Recommendation.propensity` says how likely each was, see
-                `warmstart.recommenders.exploring`.
+                `warmstart.meta.exploring`.
             rng: draws what is explored; None draws anew each time.
             rules: boosts, pins, quotas and diversity, see `warmstart.recommenders.rules`; scores
                 are then standard deviations over the items that may be shown.

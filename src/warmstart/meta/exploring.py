@@ -33,8 +33,9 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.errors import ConfigError
-from warmstart.core.types import FloatArray, IntArray
+from warmstart.core.types import IntArray
 
+_Values = npt.NDArray[np.floating[Any]]
 _Chances = npt.NDArray[np.float64]
 
 MOST_CANDIDATES = 1_000
@@ -83,8 +84,8 @@ def checked_share(explore: Any) -> float:  # noqa: ANN401  (whatever a caller gi
 
 def explore(
     listed: IntArray,
-    scores: FloatArray,
-    spread: FloatArray,
+    scores: _Values,
+    spread: _Values,
     share: float,
     rng: np.random.Generator,
 ) -> Explored:
@@ -134,7 +135,7 @@ def explore(
     return Explored(items, propensity, items != listed)
 
 
-def best_chances(mean: FloatArray, spread: FloatArray) -> _Chances:
+def best_chances(mean: _Values, spread: _Values) -> _Chances:
     """Return (items,) the chance that each of some independent normal scores is the largest.
 
     P(i) = ∫ φᵢ(x) Π_{j ≠ i} Φⱼ(x) dx, by cells over which the product hardly changes; 0 for items
