@@ -116,7 +116,9 @@ def _split(table: pa.Table, config: UsersConfig, seed: int) -> tuple[ClickModel,
     model = ClickModel(config.click).fit(log, seed=seed)
     rows = np.flatnonzero(out)
     rows = rows[np.bincount(users[rows])[users[rows]] > max(config.shots)]
-    rows = rows[np.isin(np.asarray(table["ad"])[rows], np.asarray(log.coding.ads.values.to_pylist()))]
+    rows = rows[
+        np.isin(np.asarray(table["ad"])[rows], np.asarray(log.coding.ads.values.to_pylist()))
+    ]
     rows = rows[np.lexsort((rng.random(len(rows)), users[rows]))]
     coding = log.coding.with_users([int(u) for u in np.unique(users[rows])])
     asked = AdLog.read(table.take(rows), coding)

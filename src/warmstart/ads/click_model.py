@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.ads import columns as cols
-from warmstart.ads.backbone import Backbone, Side
+from warmstart.ads.backbone import Backbone
 from warmstart.ads.click_config import ClickConfig
 from warmstart.ads.coding import Coding
 from warmstart.ads.columns import TasteColumns
@@ -276,7 +276,9 @@ class ClickModel:
         tastes = np.tile(a["taste_mean"], (len(log), 1))
         known = log.user >= 0
         tastes[known] = a["user_mean"][log.user[known]]
-        about = self._table[log.ad] if len(self._table) else np.zeros((len(log), 1 + tastes.shape[1]))
+        about = (
+            self._table[log.ad] if len(self._table) else np.zeros((len(log), 1 + tastes.shape[1]))
+        )
         strange = log.ad < 0
         if strange.any():
             about[strange] = self._expected(cols.codes_of(log, "ad")[strange])

@@ -200,9 +200,17 @@ def ad_rows(
             worse, better = np.quantile(against[place, 1:], [0.025, 0.975])
             rows.append(
                 AdRow(
-                    method, phase, metric, float(own[place, 0]), float(low), float(high),
-                    float(against[place, 0]), float(worse), float(better), n_ads,
-                )  # fmt: skip
+                    method,
+                    phase,
+                    metric,
+                    float(own[place, 0]),
+                    float(low),
+                    float(high),
+                    float(against[place, 0]),
+                    float(worse),
+                    float(better),
+                    n_ads,
+                )
             )
     return rows
 
