@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ads import cold_table as cold_ads
 from benchmarks.ads.real_table import policy_table, real_table
 from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
@@ -248,6 +249,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-posterior": lambda: service.posterior_table(_line),
     "tuning": lambda: tuning_table(_line, short),
     "remedies": lambda: remedies_table(_line, short),
+    "ads-cold": lambda: cold_ads.cold_tables(_line),
+    "ads-users": lambda: cold_ads.users_table(_line),
+    "ads-speed": lambda: cold_ads.speed_table(_line),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.ads import columns as cols
-from warmstart.ads.backbone import Backbone, Side
+from warmstart.ads.backbone import Backbone
 from warmstart.ads.click_config import ClickConfig
 from warmstart.ads.coding import Coding
 from warmstart.ads.columns import TasteColumns

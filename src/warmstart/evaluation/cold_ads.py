@@ -189,8 +189,8 @@ def ad_rows(
     times = np.concatenate([np.ones((1, n_ads)), drawn])
     values: dict[tuple[str, str], npt.NDArray[np.float64]] = {}
     for method, runs in found.items():
-        for phase, name in enumerate(PHASES):
-            each = [_of_draws(outcome, run[phase], at, times) for run in runs]
+        for turn, name in enumerate(PHASES):
+            each = [_of_draws(outcome, run[turn], at, times) for run in runs]
             values[method, name] = np.mean(each, axis=0)
     rows = []
     for (method, phase), own in values.items():
@@ -210,7 +210,7 @@ def ad_rows(
                     float(worse),
                     float(better),
                     n_ads,
-                )  # fmt: skip
+                )
             )
     return rows
 

@@ -69,8 +69,8 @@ class Labelled:
         order = np.argsort(tasks, kind="stable")
         order = order[np.searchsorted(tasks[order], 0) :]
         indptr = np.searchsorted(tasks[order], np.arange(n_tasks + 1))
-        each = (np.asarray(x[order], np.float64) for x in (features, labels, offset))
-        return cls(*each, indptr)
+        x, y, base = (np.asarray(a[order], np.float64) for a in (features, labels, offset))
+        return cls(x, y, base, indptr)
 
     @property
     def tasks(self) -> IntArray:
