@@ -57,31 +57,36 @@ def add(text: str, stem: str, date: str, out: Path) -> Path:
 def command(
     description: str,
     config_type: type[Config],
-    run: Callable[[Path, Any, datetime], dict[str, Any]],
+    run: Callable[..., dict[str, Any]],
     *,
     folder: str,
     stem: str,
     out: Path,
+    model: str | None = None,
 ) -> int:
     """Read a benchmark's command line, measure, and add the result; return the exit status.
 
     Args:
         description: for `--help`.
         config_type: of its settings.
-        run: measures: (folder of the data, settings, now) → record.
+        run: measures: (folder of the data, settings, now) → record, and `model=` where it is taken.
         folder: below `WARMSTART_DATA`.
         stem: of the result's name.
         out: where results go.
+        model: what a saved model must be, if `run` can take one instead of training.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--out", type=Path, default=out)
     parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
+    if model is not None:
+        parser.add_argument("--model", type=Path, help=model)
     chosen = parser.parse_args()
 
     def work() -> None:
         config = config_type.parse(json.loads(chosen.settings))
         data = Path(os.environ.get("WARMSTART_DATA", ".")) / folder
-        record = run(data, config, datetime.now(UTC))
+        more = {} if model is None else {"model": chosen.model}
+        record = run(data, config, datetime.now(UTC), **more)
         print(add(spelled(record), stem, record["date"], chosen.out))
 
     return told(work)

@@ -24,11 +24,13 @@ from benchmarks.ads.real_table import policy_table, real_table
 from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
 from benchmarks.asking.tuning_table import tuning_table
+from benchmarks.bias.tables import remedies_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
 from benchmarks.onboarding import tables as onboarding
 from benchmarks.onboarding.ope_table import ope_table
+from benchmarks.service import tables as service
 from warmstart.data.columns import ALIASES
 from warmstart.data.evidence import EVENTS
 from warmstart.evaluation import Report, Row
@@ -119,7 +121,7 @@ def events_table() -> str:
     """Return what the known events are worth."""
     worth = sorted(set(EVENTS.values()), reverse=True)
     lines = [
-        _line([f"{value:+g}", ", ".join(name for name in EVENTS if EVENTS[name] == value)])
+        _line([f"{value:+g}" if value else "0", ", ".join(n for n in EVENTS if EVENTS[n] == value)])
         for value in worth
     ]
     return "\n".join([_line(["evidence", "events"]), _line(["--:", ":--"]), *lines])
@@ -221,6 +223,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "onboarding-choice": lambda: onboarding.choice_table(_line),
     "onboarding-ml-100k": lambda: onboarding.compare_tables("ml-100k", _line),
     "onboarding-ml-1m": lambda: onboarding.compare_tables("ml-1m", _line),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
@@ -240,7 +243,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "objective": lambda: learners.objective_table(_line, short),
     "objective-search": lambda: learners.objective_search_table(_line, short),
     "ope": lambda: ope_table(_line),
+    "service-http": lambda: service.http_table(_line),
+    "service-approximate": lambda: service.approximate_table(_line),
+    "service-posterior": lambda: service.posterior_table(_line),
     "tuning": lambda: tuning_table(_line, short),
+    "remedies": lambda: remedies_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

@@ -56,7 +56,10 @@ def main() -> int:
         users, ads = np.arange(1_000), np.arange(1_000)
         left = model.arrays["user_mean"][users].astype(np.float32)
         right = np.ascontiguousarray(model._table[ads, 1:].T)
-        pairs, product = seconds(lambda: model.pair_logits(users, ads)), seconds(lambda: left @ right)
+        pairs, product = (
+            seconds(lambda: model.pair_logits(users, ads)),
+            seconds(lambda: left @ right),
+        )
         log_rows = log.take(np.arange(50_000))
         record = {
             "benchmark": "speed of ads",

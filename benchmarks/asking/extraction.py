@@ -130,7 +130,7 @@ def asked(model: LanguageModel, text: str, seconds: float) -> float:
         said = model.choose(chat, [good, bad], timeout_seconds=seconds)
         if said is None:
             raise LanguageModelError("the model offers no log-probabilities; take a local one")
-        total += (said[0] - said[1]) / 2
+        total += (said.log_p[0] - said.log_p[1]) / 2
     return total
 
 

@@ -122,13 +122,16 @@ def cases(surface: str | None = None) -> list[Case]:
     return found
 
 
-def catalogue(attacks: Sequence[Case], *, n_plain: int = 60, seed: int = 0) -> Catalogue:
+def catalogue(
+    attacks: Sequence[Case], *, n_plain: int = 60, seed: int = 0, turn: int = 0
+) -> Catalogue:
     """Return plain films that people like, and new ones in pairs: hostile, and its twin.
 
     Args:
         attacks: of titles, plots and reviews.
         n_plain: films without any attack.
-        seed: of the likes, and of which one of a pair comes first.
+        seed: of the likes.
+        turn: gives each attack another plot, and its twin another harmless text.
     """
     rng = np.random.default_rng(seed)
     users = [f"{SECRET}-user-{user}" for user in range(60)]
@@ -143,13 +146,13 @@ def catalogue(attacks: Sequence[Case], *, n_plain: int = 60, seed: int = 0) -> C
         reviews += [(users[n], i + 1, _harmless("review", "en", i + n)) for n in range(4)]
     twins = []
     for n, case in enumerate(attacks):
-        harmless = _harmless(case.surface, case.language, n)
+        harmless = _harmless(case.surface, case.language, n + turn)
         harmless = (harmless * (len(case.text) // len(harmless) + 1))[: len(case.text)].strip()
         at = len(rows) + 1
         bad, twin = at + n % 2, at + 1 - n % 2
         for item, text in ((bad, case.text), (twin, harmless or "a")):
             said = text.encode("utf-8", "ignore").decode()
-            cells = {"title": f"{_FIRST[n % 8]} Days {n}", "plot": _PLOTS[n % 8]}
+            cells = {"title": f"{_FIRST[n % 8]} Days {n}", "plot": _PLOTS[(n + turn) % 8]}
             if case.surface == "review":
                 reviews.append((users[9], item, said))
             elif case.kind == "request as a title":

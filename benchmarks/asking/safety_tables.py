@@ -38,7 +38,7 @@ def attacks_table(line: Line) -> str:
     for path in record["paths"]:
         cells = [f"{path['items']:,}", *(f"{path[name]:,}" for name in _COUNTED)]
         lines.append(line([path["name"], *cells]))
-    surfaces = ("title", "plot", "review")
+    surfaces = ("all", "title", "plot", "review")
     lines += [
         "",
         line(["mean ranks that an attacked item gains", *surfaces, "worst attack"]),

@@ -11,16 +11,14 @@ added, never edited.
 
 from __future__ import annotations
 
-import argparse
 import inspect
 import json
-import os
 import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -425,23 +423,15 @@ def _mean(values: Values) -> list[float] | None:
     return [float(values.mean()), float(low), float(high)]
 
 
-def main() -> int:
-    """Measure, and add the result."""
-    parser = argparse.ArgumentParser(description="From a sentence to a list.")
-    parser.add_argument("--out", type=Path, default=RESULTS)
-    parser.add_argument("--settings", default="{}", help="JSON; for trials, with --out")
-    parser.add_argument("--model", type=Path, help="saved model of these films; trains none")
-    chosen = parser.parse_args()
-
-    def work() -> None:
-        folder = Path(os.environ.get("WARMSTART_DATA", ".")) / "ml-1m"
-        config = TextToList.parse(json.loads(chosen.settings))
-        record = run(folder, config, datetime.now(UTC), chosen.model)
-        text = records.spelled(record)
-        print(records.add(text, "text-to-list-ml-1m", record["date"], chosen.out))
-
-    return records.told(work)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(
+        records.command(
+            "From a sentence to a list.",
+            TextToList,
+            run,
+            folder="ml-1m",
+            stem="text-to-list-ml-1m",
+            out=RESULTS,
+            model="saved model of these films; trains none",
+        )
+    )

@@ -6,12 +6,14 @@
   against a FastAPI route that does nothing; both on one core, taking turns, so that a busy machine
   slows both alike;
 - its latency at half of that throughput;
-- latency on 100,000 items at a fixed rate, on all cores;
+- latency on 100,000 items at a fixed rate, on all cores, ranked as a whole and by the approximate
+  index;
 - durable events a second, in batches;
 - what a crowd gets that asks for more than there is room for, and what memory that takes;
 - lists asked for right after an event, that do not know it: there must be none.
 
-The weights of the models are drawn at random: ranking costs the same whatever they are.
+The weights of the models are drawn at random: ranking costs the same whatever they are. What the
+approximate index finds is measured elsewhere, in `approximate`, for that does depend on them.
 """
 
 from __future__ import annotations
@@ -191,6 +193,10 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
             lists["bodies"] = histories(config.large_items, config)
             many = {**closed, "connections": 2 * config.connections}
             found["large"] = load(server.port, **lists, **many, rate=config.large_rate)
+        store = ["--store", str(folder / "near.sqlite"), "--approximate"]
+        with running([*serve, str(large), *store, *free], "/readyz", "") as server:
+            told = load(server.port, **lists, **many, rate=config.large_rate)
+            found["large_approximate"] = told
     return {
         "benchmark": "service",
         "date": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -251,12 +257,13 @@ def resident_bytes(pid: int) -> int | None:
 
 def stale(port: int, config: HttpConfig) -> dict[str, int]:
     """Count lists that bring an item which their user has just liked."""
-    client, found = Client(f"http://127.0.0.1:{port}"), 0
-    for n in range(config.reads):
-        user = f"reader-{n % 20}"
-        liked = client.recommend(user, k=1)[0]["item"]
-        client.send([{"user": user, "item": liked, "event": "like"}])
-        found += liked in [line["item"] for line in client.recommend(user, k=50)]
+    found = 0
+    with Client(f"http://127.0.0.1:{port}") as client:
+        for n in range(config.reads):
+            user = f"reader-{n % 20}"
+            liked = client.recommend(user, k=1)[0]["item"]
+            client.send([{"user": user, "item": liked, "event": "like"}])
+            found += liked in [line["item"] for line in client.recommend(user, k=50)]
     return {"reads": config.reads, "stale": found}
 
 

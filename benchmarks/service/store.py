@@ -113,12 +113,9 @@ def run(config: StoreConfig, address: str | None, now: datetime) -> dict[str, An
         store = open_store(url)
         ready = perf_counter() - opened
         secret, _ = store.create_key("t", ["read"], now=now.timestamp())
-        for user in range(0, config.users, max(1, config.users // 100)):
-            store.keep_posterior("t", user, "m", "e", bytes(4096))
         found = {
             "events": milliseconds(lambda user: store.events("t", user), config),
             "recent": milliseconds(lambda _: store.recent("t", 20), config),
-            "posterior": milliseconds(lambda user: store.posterior("t", user, "m", "e"), config),
             "key": milliseconds(lambda _: store.key(secret), config),
         }
         opened = perf_counter()

@@ -41,8 +41,9 @@ def drawn(n_items: int, config: DefaultConfig, rng: np.random.Generator) -> Defa
     share = rng.dirichlet(np.ones(n_items)) + 1e-9
     mean = (50 * share / share.max()).clip(1e-6, 0.2).astype(np.float32)
     width = min(config.memory.neighbours, n_items)
-    covariance = _drawn_rows(n_items, width, rng)
-    own = sp.csr_array(sp.diags_array((mean - mean**2).astype(np.float32)))
+    covariance = 1e-3 * _drawn_rows(n_items, width, rng)
+    covariance = covariance + sp.diags_array((mean - mean**2).astype(np.float32))
+    whole = n_items <= config.dense_items  # as training keeps it
     names = [f"cosine-{s:g}" for s in config.memory.shrinkages]
     names += [f"ease-{r:g}" for r in config.memory.regs]
     chosen = _widest(config)
@@ -51,7 +52,12 @@ def drawn(n_items: int, config: DefaultConfig, rng: np.random.Generator) -> Defa
     settings = np.array([chosen.reg, chosen.alpha], np.float32)
     return _opened(
         np.log(share).astype(np.float32),
-        Belief(mean, sp.csr_array(1e-3 * covariance + own), mean - mean**2, 1_000.0),
+        Belief(
+            mean,
+            covariance.toarray() if whole else sp.csr_array(covariance),
+            mean - mean**2,
+            1_000.0,
+        ),
         {name: _drawn_rows(n_items, width, rng) for name in names},
         _both(IALS.from_arrays({"factors": factors, "gram": gram, "settings": settings})),
         config,

@@ -1,7 +1,7 @@
 """A model that answers what a test tells it: for answers that no real model gives on demand."""
 
 from warmstart.core.errors import LanguageModelError
-from warmstart.llm.model import Reply
+from warmstart.llm.model import Chances, Reply
 
 
 class Scripted:
@@ -32,4 +32,4 @@ class Scripted:
         found = self.chosen(messages, choices)
         if isinstance(found, Exception):
             raise found
-        return found
+        return None if found is None else Chances(tuple(found), prompt_tokens=len(choices))

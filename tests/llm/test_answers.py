@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from dataclasses import replace
 
 import pytest
 from tests.llm.faulty import FaultyServer
@@ -29,9 +30,12 @@ def test_a_question_is_asked_once(faulty, tmp_path):
     assert first.usd > 0
     faulty.fault = "500"  # the server is gone
     again = Cached(endpoint(faulty), path, version="1")
-    began = time.perf_counter()
-    found = [again.complete(CHAT) for _ in range(20)]
-    assert (time.perf_counter() - began) / 20 < 0.01
+    found, took = [], []
+    for _ in range(20):
+        began = time.perf_counter()
+        found.append(again.complete(CHAT))
+        took.append(time.perf_counter() - began)
+    assert min(took) < 0.01  # whatever else the machine does
     assert found == [Reply("banana", cached=True)] * 20
     assert (len(faulty.seen), len(again)) == (1, 1)
     assert isinstance(again, LanguageModel)  # which looks at `mode`, and so asks the canary
@@ -80,9 +84,12 @@ def test_log_probabilities_are_kept_and_their_absence_is_not(faulty, tmp_path):
     model = Cached(endpoint(faulty, "tells"), tmp_path / "a.sqlite", version="1")
     found = model.choose(CHAT, ["A", "B"])
     asked = len(faulty.seen)
-    assert model.choose(CHAT, ["A", "B"]) == found
+    kept = model.choose(CHAT, ["A", "B"])
+    assert kept.log_p == found.log_p
+    assert (found.prompt_tokens + found.tokens > 0, kept.prompt_tokens + kept.tokens) == (True, 0)
     assert len(faulty.seen) == asked
-    assert model.choose(CHAT, ["B", "A"]) == found[::-1]  # another question, asked
+    turned = replace(found, log_p=found.log_p[::-1])
+    assert model.choose(CHAT, ["B", "A"]) == turned  # another question, asked
     assert len(faulty.seen) == asked + 1
     assert model.choose(CHAT, ["X", "Y"]) is None
     assert len(model) == 2

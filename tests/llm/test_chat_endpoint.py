@@ -176,7 +176,7 @@ def test_an_answer_that_could_have_been_guessed_is_no_proof(faulty):
 def test_choices_are_weighed_by_what_the_server_tells(faulty):
     faulty.honours = {"logprobs"}
     model = made(faulty)
-    a, b, z = model.choose(CHAT, ["A", "B", "Z"])
+    a, b, z = model.choose(CHAT, ["A", "B", "Z"]).log_p
     assert (a, z) == (-0.2, -6.0)  # what is not told is no likelier than the last that is
     assert b == pytest.approx(np.log(np.exp(-2.5) + np.exp(-3.0)))
     assert model.choose(CHAT, ["X", "Y"]) is None

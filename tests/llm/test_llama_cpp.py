@@ -95,7 +95,8 @@ def test_what_a_message_says_is_never_a_control_token(smollm):
 
 def test_choices_have_the_probabilities_of_the_next_token(smollm):
     chat = [Message("user", "Is water wet? Answer yes or no.")]
-    yes, no = smollm.choose(chat, ["Yes", "No"])
+    said = smollm.choose(chat, ["Yes", "No"])
+    yes, no = said.log_p
     llama = smollm._llama
     logits = np.ctypeslib.as_array(
         __import__("llama_cpp").llama_get_logits_ith(llama.ctx, -1), shape=(llama.n_vocab(),)
@@ -105,7 +106,8 @@ def test_choices_have_the_probabilities_of_the_next_token(smollm):
     for found, texts in ((yes, (b"Yes", b" Yes")), (no, (b"No", b" No"))):
         ids = [llama.tokenize(t, add_bos=False)[0] for t in texts]
         assert np.exp(found) == pytest.approx(p[ids].sum(), rel=1e-6)
-    assert smollm.choose(chat, ["Yes", "No"]) == [yes, no]
+    assert said.prompt_tokens == smollm.complete(chat, max_tokens=1).prompt_tokens
+    assert smollm.choose(chat, ["Yes", "No"]) == said
     with pytest.raises(ConfigError, match="is more than one token of this model"):
         smollm.choose(chat, ["A", "antidisestablishmentarianism"])
 
@@ -178,7 +180,8 @@ def test_server_and_process_agree(served, smollm):
     chat = [Message("user", "Name one letter: A or B?")]
     here, there = smollm.choose(chat, ["A", "B"]), served.choose(chat, ["A", "B"])
     if there is not None:
-        assert here[0] == pytest.approx(there[0], abs=0.05)
+        assert here.log_p[0] == pytest.approx(there.log_p[0], abs=0.05)
+        assert here.prompt_tokens == there.prompt_tokens
 
 
 def test_weights_are_found_or_named(tmp_path, monkeypatch):

@@ -154,6 +154,14 @@ def test_a_column_that_is_not_there_gives_no_condition():
     assert count("five lamps", lambda word: word == "lamps") == (5, 0, 4)
 
 
+def test_a_name_counts_without_what_stands_in_brackets_behind_it():
+    people = ("Ann Lee(co-director)", "Bo Ek", "Bo Ek (II)", *(f"Some One{n}" for n in range(100)))
+    known = Attributes({"director": people}, {}, {})
+    for text in ("films by Ann Lee", "films by Ann Lee(co-director)", "Ann Lee导演的电影"):
+        assert [(m.value, m.sure) for m in known.mentions(text)] == [(people[0], True)]
+    assert [m.value for m in known.mentions("films by Bo Ek")] == ["Bo Ek"]
+
+
 def test_values_are_the_catalogues_and_titles_are_none(known, catalogue):
     assert set(known.values) == {"genres", "director", "actors"}
     assert known.years == {"year": (1942.0, 2007.0)}

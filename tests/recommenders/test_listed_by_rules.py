@@ -1,5 +1,7 @@
 """Rules in `recommend`: conditions, titles and vectors are those of the model."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -77,12 +79,33 @@ def test_diversity_lowers_the_likeness_of_a_list(model):
     assert alike[0] > alike[1] > alike[2]
 
 
+def test_boosts_are_explored_and_the_propensities_are_those_of_the_draws(model):
+    genres, rng = column(model, "genres"), np.random.default_rng(0)
+    rules = {"boost": [{"filter": "genres has Comedy", "by": 50}]}
+    most = [r.item for r in model.recommend(LIKES, k=4, explain=False, rules=rules)]
+    times, said, draws = Counter(), {}, 1_500
+    for _ in range(draws):
+        listed = model.recommend(LIKES, k=4, explain=False, rules=rules, explore=0.4, rng=rng)
+        for line in listed:
+            assert "Comedy" in genres[line.item]
+            assert line.explored or line.item == most[line.rank - 1]
+            times[line.item, line.rank] += 1
+            said.setdefault((line.item, line.rank), line.propensity)
+            assert line.propensity == pytest.approx(said[line.item, line.rank])
+    assert len(times) > 8
+    for place, chance in said.items():
+        wide = 4.5 * np.sqrt(chance * (1 - chance) / draws)
+        assert times[place] / draws == pytest.approx(chance, abs=wide + 1e-3)
+
+
 def test_rules_that_cannot_be_followed_are_refused(model):
     with pytest.raises(ConfigError, match="genre"):
         model.recommend(rules={"boost": [{"filter": "genre has War", "by": 1}]})
     with pytest.raises(UnknownItemError):
         model.recommend(rules={"pin": [{"item": 10**9, "place": 1}]})
-    with pytest.raises(ConfigError, match="cannot explore"):
-        model.recommend(rules={"diversity": 0.1}, explore=0.1)
+    pin, quota = {"item": 5, "place": 1}, {"filter": "genres has Drama", "most": 1}
+    for rules in ({"diversity": 0.1}, {"pin": [pin]}, {"quota": [quota]}):
+        with pytest.raises(ConfigError, match=r"cannot explore.*use boosts"):
+            model.recommend(rules=rules, explore=0.1)
     with pytest.raises(ConfigError, match="boosts"):
         model.recommend(rules={"boosts": []})

@@ -1,5 +1,6 @@
 """The client, against a service that is there, and one that comes and goes."""
 
+import gc
 import http.server
 import json
 import random
@@ -13,7 +14,8 @@ from warmstart.core.errors import ConfigError, DataError, UnknownItemError
 
 @pytest.fixture
 def client(running):
-    return ws.Client(running.url, api_key=running.key, rng=random.Random(0))
+    with ws.Client(running.url, api_key=running.key, rng=random.Random(0)) as opened:
+        yield opened
 
 
 def test_every_call_does_what_its_route_does(client, running, shelf):
@@ -37,12 +39,12 @@ def test_every_call_does_what_its_route_does(client, running, shelf):
 
 def test_items_are_put_and_removed(fresh):
     running = fresh()
-    client = ws.Client(running.url, api_key=running.key)
-    for _ in range(2):
-        assert client.put_items([{"item": 9001, "title": "Dust"}])["changed"] == 1
-    assert client.similar("Dust", 1)
-    client.remove_items([9001])
-    assert 9001 not in [line["item"] for line in client.recommend(k=200)]
+    with ws.Client(running.url, api_key=running.key) as client:
+        for _ in range(2):
+            assert client.put_items([{"item": 9001, "title": "Dust"}])["changed"] == 1
+        assert client.similar("Dust", 1)
+        client.remove_items([9001])
+        assert 9001 not in [line["item"] for line in client.recommend(k=200)]
 
 
 def test_refusals_are_the_librarys_errors(client, running):
@@ -51,11 +53,27 @@ def test_refusals_are_the_librarys_errors(client, running):
     assert caught.value.proposals
     with pytest.raises(DataError, match="HTTP 422"):
         client.recommend(k=0)
-    with pytest.raises(DataError, match="HTTP 401"):
-        ws.Client(running.url, api_key="ws_wrong").recommend()
+    with (
+        ws.Client(running.url, api_key="ws_wrong") as stranger,
+        pytest.raises(DataError, match="HTTP 401"),
+    ):
+        stranger.recommend()
     for wrong in ("ws_\n", "ws_é", ""):
         with pytest.raises(ConfigError):
             ws.Client(running.url, api_key=wrong).recommend()
+
+
+def test_a_closed_client_leaves_no_socket_behind(running, recwarn):
+    with ws.Client(running.url, api_key=running.key) as client:
+        client.recommend(k=1)
+        pool = client._server._connections._pool
+        assert len(pool.pools) == 1
+    assert len(pool.pools) == 0
+    assert client.recommend(k=1)  # opens anew
+    client.close()
+    del client, pool
+    gc.collect()
+    assert [w for w in recwarn if issubclass(w.category, ResourceWarning)] == []
 
 
 class Flaky(http.server.BaseHTTPRequestHandler):
@@ -87,9 +105,9 @@ def test_it_asks_again_under_the_same_ids_and_waits_as_it_is_told():
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     pauses = []
     try:
-        client = ws.Client(f"http://127.0.0.1:{server.server_port}", sleep=pauses.append,
-                           rng=random.Random(0))  # fmt: skip
-        assert client.send([{"user": "u", "item": 5}])["accepted"] == 1
+        url, rng = f"http://127.0.0.1:{server.server_port}", random.Random(0)
+        with ws.Client(url, sleep=pauses.append, rng=rng) as client:
+            assert client.send([{"user": "u", "item": 5}])["accepted"] == 1
     finally:
         server.shutdown()
         server.server_close()

@@ -1,8 +1,15 @@
 """Bodies, rates, crowds: small answers, flat memory, and never a fault of ours."""
 
+import asyncio
+import json
 import socket
 import threading
 import time
+from pathlib import Path
+
+import pytest
+from benchmarks.service import load
+from tests.service.process import Served
 
 
 def test_a_body_beyond_the_limit_is_refused_whether_it_says_so_or_not(fresh):
@@ -119,3 +126,31 @@ def test_late_bodies_keep_nobody_out(fresh):
     time.sleep(0.2)
     assert running.ask("POST", "/v1/recommend", {"k": 1})[0] == 200
     [raw.close() for raw in slow]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="this system tells no memory")
+def test_three_times_too_many_get_an_answer_or_a_time_and_memory_stays(shelf, tmp_path):
+    """What the service can do in a second is measured; then three times as much comes."""
+    with Served(
+        shelf / "first", tmp_path, "--most-at-once", "8", "--rate", "1500/minute"
+    ) as served:
+        body = json.dumps({"history": [5, 9, 14], "k": 20, "explain": True}).encode()
+        request = (
+            b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: %d\r\n\r\n" % len(body)
+        ) + body
+        calm = {"port": served.port, "connections": 4, "seconds": 1.0}
+        took, statuses = asyncio.run(load.closed(calm, [request]))
+        assert set(statuses) <= {200, 429}
+        sizes = []
+        for _ in range(2):
+            crowd = calm | {"connections": 64, "rate": 3 * max(len(took), 300)}
+            _, statuses = asyncio.run(load.paced(crowd, [request]))
+            assert set(statuses) <= {200, 429, 503}
+            assert {429, 503} & set(statuses)
+            sizes.append(served.resident_bytes())
+        assert sizes[1] <= 1.02 * sizes[0]
+        # the rate of this minute is used up
+        status, headers, told = served.ask("POST", "/v1/recommend", {"k": 1})
+        assert (status, told["error"]["code"]) == (429, "too_many_requests")
+        assert 1 <= int(headers["Retry-After"]) <= 60

@@ -147,6 +147,12 @@ def test_a_dislike_counts_too_and_can_be_taken_back(page, served):
     expect(page.locator("#moved .said")).to_have_text(f"You took back {title}.")
     settled(page)
     assert order(page) == before
+    undone, disliked = served.good("GET", "/v1/events?k=2")["events"]
+    assert (str(undone["item"]), undone["event"]) == (before[0], "undo")
+    assert (disliked["event"], disliked["user"]) == ("dislike", undone["user"])
+    body = {"user": undone["user"], "k": 30}  # the service counts neither
+    listed = served.good("POST", "/v1/recommend", body)["items"]
+    assert [str(one["item"]) for one in listed] == before
 
 
 def test_the_most_helpful_question_is_marked_and_can_be_passed_over(page, served):

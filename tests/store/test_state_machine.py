@@ -47,7 +47,6 @@ class AgainstADictionary(RuleBasedStateMachine):
         self.store, self.mark = open_store(self.url), f" {next(_examples)}"
         self.events = {tenant: {} for tenant in TENANTS}  # by id, in the order they came
         self.deleted = {tenant: set() for tenant in TENANTS}
-        self.posteriors = {tenant: {} for tenant in TENANTS}
         self.changes = {tenant: [] for tenant in TENANTS}
         self.keys = {tenant: {} for tenant in TENANTS}
 
@@ -76,23 +75,7 @@ class AgainstADictionary(RuleBasedStateMachine):
         assert self.store.delete_user(tenant + self.mark, user, now=now) == len(whose)
         for id in whose:
             del self.events[tenant][id]
-        self.posteriors[tenant] = {k: v for k, v in self.posteriors[tenant].items() if k[0] != user}
         self.deleted[tenant].add(user)
-
-    @rule(tenant=st.sampled_from(TENANTS), user=users, model=st.sampled_from("ab"), last=IDS,
-          posterior=st.binary(max_size=9))  # fmt: skip
-    def keep_posterior(self, tenant, user, model, last, posterior):
-        kept = self.store.keep_posterior(tenant + self.mark, user, model, last, posterior)
-        assert kept == (user not in self.deleted[tenant])
-        if kept:
-            self.posteriors[tenant][user, model] = (last, posterior)
-
-    @rule(tenant=st.sampled_from(TENANTS), but=st.none() | st.sampled_from("ab"))
-    def drop_posteriors(self, tenant, but):
-        left = {k: v for k, v in self.posteriors[tenant].items() if k[1] == but}
-        dropped = self.store.drop_posteriors(tenant + self.mark, but=but)
-        assert dropped == len(self.posteriors[tenant]) - len(left)
-        self.posteriors[tenant] = left
 
     @rule(tenant=st.sampled_from(TENANTS), kind=st.sampled_from(["add", "remove"]),
           rows=st.lists(ROWS, max_size=2), now=NUMBERS)  # fmt: skip
@@ -135,9 +118,6 @@ class AgainstADictionary(RuleBasedStateMachine):
                 assert self.store.events(named, user) == sorted(theirs, key=lambda e: e.timestamp)
             assert self.store.recent(named, 3) == kept[::-1][:3]
             assert self.store.training(named).table["value"].to_pylist() == [e.value for e in kept]
-            for (user, model), (last, posterior) in self.posteriors[tenant].items():
-                assert self.store.posterior(named, user, model, last) == posterior
-                assert self.store.posterior(named, user, model, "another") is None
             changes = self.store.item_changes(named)
             assert [(c.number, c.kind, c.rows, c.timestamp) for c in changes] == self.changes[
                 tenant

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from warmstart.core.errors import ConfigError, DataError, StoreError
-from warmstart.store import ApiKey, Event, Health, Receipt, UserExport, open_store
+from warmstart.store import ApiKey, Event, Health, Receipt, open_store
 
 ODD = [0, -7, 10**200, "", "12", 12, "异形", "a\x00b", "\ud800", "😀" * 256, "' OR 1=1 --", "%s:k0"]
 """Ids of any kind."""
@@ -74,7 +74,7 @@ def test_a_wrong_event_is_refused_with_all_that_came_with_it(store, wrong, says)
 
 @pytest.mark.parametrize("tenant", ["", None, 5, "x" * 65])
 def test_a_tenant_has_a_name(store, tenant):
-    for call in (store.users, store.keys, store.training, store.drop_posteriors):
+    for call in (store.users, store.keys, store.training):
         with pytest.raises(DataError, match="tenant"):
             call(tenant)
 
@@ -84,12 +84,10 @@ def test_tenants_never_see_each_other(store):
         store.append(tenant, [event("e", item=tenant)])
         store.change_items(tenant, "add", [{"id": tenant}], now=1.0)
         store.create_key(tenant, ["read"], now=1.0)
-        store.keep_posterior(tenant, "ada", "m", "e", tenant.encode())
     assert store.delete_user("a", "ada", now=2.0) == 1
     assert store.revoke_key("a", store.keys("b")[0].id, now=2.0) is False
-    assert (store.events("a", "ada"), store.posterior("a", "ada", "m", "e")) == ([], None)
+    assert store.events("a", "ada") == []
     assert [e.item for e in store.events("b", "ada")] == ["b"]
-    assert store.posterior("b", "ada", "m", "e") == b"b"
     assert [c.rows for c in store.item_changes("b")] == [({"id": "b"},)]
     assert store.keys("b")[0].revoked is None
     assert store.append("b", [event("e2")]).accepted == 1
@@ -102,13 +100,11 @@ def test_tenants_never_see_each_other(store):
 def test_a_deleted_user_is_gone_and_stays_away(store):
     mine = [event(f"e{i}", at=float(i)) for i in range(5)]
     store.append("films", [*mine, event("other", "bob"), event("twelve", "12")])
-    store.keep_posterior("films", "ada", "m", "e4", b"taste")
-    assert store.export("films", "ada") == UserExport("ada", tuple(mine), ("m",))
+    assert store.events("films", "ada") == mine
     assert store.delete_user("films", "ada", now=3.0) == 5
-    assert store.export("films", "ada") == UserExport("ada", (), ())
+    assert store.events("films", "ada") == []
     receipt = store.append("films", [*mine, event("new", "bob")])
     assert receipt == Receipt(1, 0, ("ada",))
-    assert store.keep_posterior("films", "ada", "m", "e4", b"taste") is False
     assert store.users("films") == ["12", "bob"]
     assert store.delete_user("films", "ada", now=4.0) == 0
     assert store.delete_user("films", 12, now=4.0) == 0  # the number, which is another user
@@ -222,20 +218,6 @@ def test_a_key_opens_until_it_is_revoked(store):
 def test_a_key_has_scopes_that_there_are(store, scopes):
     with pytest.raises(DataError, match="give some of"):
         store.create_key("films", scopes, now=1.0)
-
-
-def test_a_posterior_is_good_for_one_model_and_one_last_event(store):
-    assert store.posterior("films", "ada", "m1", "e1") is None
-    assert store.keep_posterior("films", "ada", "m1", "e1", b"\x00one") is True
-    assert store.keep_posterior("films", "ada", "m1", "e2", b"two") is True
-    assert store.keep_posterior("films", "ada", "m2", "e2", b"") is True
-    assert store.posterior("films", "ada", "m1", "e1") is None  # a newer one took its place
-    assert store.posterior("films", "ada", "m1", "e2") == b"two"
-    assert store.posterior("films", "ada", "m2", "e2") == b""
-    assert store.drop_posteriors("films", but="m2") == 1
-    assert store.posterior("films", "ada", "m1", "e2") is None
-    assert store.posterior("films", "ada", "m2", "e2") == b""
-    assert store.drop_posteriors("films") == 1
 
 
 def test_many_threads_at_once_lose_and_double_nothing(store):

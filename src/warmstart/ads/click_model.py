@@ -276,7 +276,9 @@ class ClickModel:
         tastes = np.tile(a["taste_mean"], (len(log), 1))
         known = log.user >= 0
         tastes[known] = a["user_mean"][log.user[known]]
-        about = self._table[log.ad] if len(self._table) else np.zeros((len(log), 1 + tastes.shape[1]))
+        about = (
+            self._table[log.ad] if len(self._table) else np.zeros((len(log), 1 + tastes.shape[1]))
+        )
         strange = log.ad < 0
         if strange.any():
             about[strange] = self._expected(cols.codes_of(log, "ad")[strange])

@@ -54,7 +54,9 @@ def train_click_model(
         network = _network(log, labels, first, config, rng)
         say(1, 4, "what these ads teach of new ones")
         cold = np.flatnonzero(out)
-        mix, by_traffic, covariance = _pretend(log, labels, dims, cold, traffic, start, network, config)
+        mix, by_traffic, covariance = _pretend(
+            log, labels, dims, cold, traffic, start, network, config
+        )
     say(2, 4, "tastes")
     taste = _taste(log, labels, dims, rows, config, rng, start)
     say(3, 4, "the network over columns")

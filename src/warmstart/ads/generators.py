@@ -85,9 +85,7 @@ class OneAd(nn.Module):
         self.vector = nn.Parameter(start.clone())
         self._network = [network.requires_grad_(False)]  # in a list: not a submodule, not trained
 
-    def forward(
-        self, vectors: Tensor, weights: Tensor, columns: Tensor, users: Tensor
-    ) -> Tensor:
+    def forward(self, vectors: Tensor, weights: Tensor, columns: Tensor, users: Tensor) -> Tensor:
         """Return (rows,) logits.
 
         Args:
@@ -362,5 +360,3 @@ def _without_rows(examples: Examples) -> Examples:
     return Examples(
         examples.inputs, examples.labels, torch.zeros_like(examples.mask), examples.kind
     )
-
-

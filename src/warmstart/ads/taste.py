@@ -133,9 +133,7 @@ def learn_taste(
     return Taste(prior, found, level, table)
 
 
-def left_out(
-    taste: Taste, users: IntArray, ads: IntArray, labels: npt.NDArray[Any]
-) -> Array:
+def left_out(taste: Taste, users: IntArray, ads: IntArray, labels: npt.NDArray[Any]) -> Array:
     """Return (n, dim) the taste of each row's user, had that row not been.
 
     One rank-one step backwards; -1 users have the prior's mean.

@@ -20,7 +20,9 @@ def benchmark(
     data: Annotated[str, typer.Option(help="A named data set with ratings, or a folder.")],
     methods: Annotated[
         str | None,
-        typer.Option(help="Some of them; the first is the one to compare with.", show_default=False),
+        typer.Option(
+            help="Some of them; the first is the one to compare with.", show_default=False
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="How often every model is trained anew.")] = 5,
     established: Annotated[

@@ -34,6 +34,10 @@ def recommend(
         str | None,
         typer.Option(help='What the user asks for: "quiet space films, no horror".'),
     ] = None,
+    approximate: Annotated[
+        bool,
+        typer.Option(help="Find candidates by an approximate index: large catalogues, many users."),
+    ] = False,
     trust_encoders: Annotated[
         bool, typer.Option(help="Send the text to an endpoint, as the model names it.")
     ] = False,
@@ -65,7 +69,7 @@ def recommend(
     ] = None,
     on_bad_rows: Annotated[str, typer.Option(help="raise or drop.")] = "raise",
     explore: Annotated[
-        float, typer.Option(help="Share of the list for items the model is unsure of; one user.")
+        float, typer.Option(help="Share of each list for items the model is unsure of.")
     ] = 0.0,
     seed: Annotated[
         int | None, typer.Option(help="Of what is explored; anew each time without it.", min=0)
@@ -87,6 +91,8 @@ def recommend(
     for path in (out, log, json):
         check_folder(path)
     recommender = load(model)
+    if approximate:
+        recommender.approximate()
     mask = None if candidates is None else _mask(recommender, candidates)
     if histories is None and users is None:
         if filter is not None and mask is not None:
@@ -108,8 +114,8 @@ def recommend(
             append_log(log, found, request=f"{now:.6f}", now=now)
         _show(found, json)
         return
-    if explore or log is not None:
-        raise ConfigError("--explore and --log are for one user; leave them out for many")
+    if log is not None:
+        raise ConfigError("--log is for one user; the lists of many have propensities in --out")
     if likes or dislikes or user or text is not None:
         raise ConfigError("give --likes and --text for one user or --histories for many, not both")
     if out is None or out.suffix not in (".parquet", ".csv", ".jsonl"):
@@ -124,6 +130,8 @@ def recommend(
         exclude=exclude or (),
         candidates=mask,
         on_bad_rows=rows_rule(on_bad_rows),
+        explore=explore,
+        rng=np.random.default_rng(seed),
     )
     _write_table(lists.table(), out)
     console = Console(stderr=json is not None and str(json) == "-")

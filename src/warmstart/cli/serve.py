@@ -44,6 +44,10 @@ def serve(
     content_root: Annotated[
         Path | None, typer.Option(help="Folder of the images and sounds that new items name.")
     ] = None,
+    approximate: Annotated[
+        bool,
+        typer.Option(help="Find candidates by an approximate index: for large catalogues."),
+    ] = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that compute; as many as there are cores.")
     ] = None,
@@ -79,7 +83,7 @@ def serve(
         )
     values = {
         "no_auth": no_auth, "models": models, "trust_encoders": trust_encoders,
-        "content_root": content_root, "most_at_once": most_at_once,
+        "content_root": content_root, "approximate": approximate, "most_at_once": most_at_once,
         "most_body_bytes": most_body_bytes, "rate": rate,
     }  # fmt: skip
     config = ServiceConfig.parse(values if threads is None else values | {"threads": threads})

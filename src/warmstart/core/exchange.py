@@ -137,6 +137,11 @@ class Connections:
         except TimeoutError:
             raise OutOfReachError(TimeoutError("timed out")) from None
 
+    def close(self) -> None:
+        """Close what is kept open; the next request opens anew."""
+        if "_pool" in self.__dict__:
+            self._pool.clear()
+
     def _exchange(
         self,
         method: str,

@@ -17,6 +17,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import Field, field_validator
+
+from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.exchange import Answer, Connections, OutOfReachError
 
@@ -24,6 +27,36 @@ _ABOUT_THE_CONTENT = frozenset({400, 413, 422})
 _WORTH_RETRYING = frozenset({408, 425, 429})
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 60.0  # seconds
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]{0,63}")
+
+
+_MOST_COUNTED = 10**9  # tokens of one reply; more is no count
+
+
+class ModelServerConfig(Config):
+    """Where a model is asked.
+
+    Attributes:
+        base_url: what comes before the path of a question, such as `http://localhost:8080/v1`.
+        model: as the server calls it.
+        api_key_env: name of the environment variable that holds the key, never the key; None
+            sends no key.
+        retries: how often a request is sent again after the server failed.
+    """
+
+    base_url: str
+    model: str = Field(min_length=1)
+    api_key_env: str | None = None
+    retries: int = Field(4, ge=0)
+
+    @field_validator("base_url")
+    @classmethod
+    def _plain_address(cls, value: str) -> str:
+        return plain_address(value)
+
+    @field_validator("api_key_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str | None) -> str | None:
+        return name_of_a_variable(value)
 
 
 class RefusedError(Exception):
@@ -81,6 +114,10 @@ class Server:
     def requests(self) -> int:
         """How many requests were sent so far, those that failed included."""
         return self._connections.requests
+
+    def close(self) -> None:
+        """Close the connections that are kept open; the next request opens anew."""
+        self._connections.close()
 
     def post(
         self,
@@ -278,3 +315,18 @@ def _seconds(asked_for: str | None, now: float) -> float:
         return max(0.0, parsedate_to_datetime(asked_for).timestamp() - now)
     except (ValueError, OverflowError):
         return 0.0
+
+
+def tokens_used(usage: object, *keys: str) -> int:
+    """Return the tokens that a reply says it used, by the first key that says; 0 where none does.
+
+    Example:
+        >>> tokens_used({"prompt_tokens": 7}, "total_tokens", "prompt_tokens"), tokens_used(3, "a")
+        (7, 0)
+    """
+    if isinstance(usage, Mapping):
+        for key in keys:
+            tokens = usage.get(key)
+            if type(tokens) is int and 0 <= tokens <= _MOST_COUNTED:
+                return tokens
+    return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -49,5 +49,10 @@ class Layers:
         return np.asarray(self.whole().toarray())
 
 
-Sparse = sp.csr_array | Layers
+Sparse: TypeAlias = sp.csr_array | Layers
 """Weights between items, in one layer or two."""
+
+
+def layers_of(matrix: Sparse) -> tuple[sp.csr_array, ...]:
+    """Return what a matrix is the sum of."""
+    return (matrix.trained, matrix.added) if isinstance(matrix, Layers) else (matrix,)

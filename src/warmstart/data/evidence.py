@@ -29,6 +29,9 @@ from warmstart.core.config import Config
 from warmstart.core.types import FloatArray
 
 LIKE, DISLIKE = 1.0, -1.0
+UNDO = "undo"
+"""Takes back what its user did with the item before: in a history nothing of it counts."""
+
 EVENTS: dict[str, float] = {
     **dict.fromkeys(
         "view click like purchase buy play listen read watch save share cart add_to_cart "
@@ -38,6 +41,7 @@ EVENTS: dict[str, float] = {
     **dict.fromkeys(
         "dislike skip hide block report not_interested unlike unsubscribe return".split(), DISLIKE
     ),
+    UNDO: 0.0,
 }
 _LIKE_SHARE = 0.75
 _BLOCK = 1 << 20

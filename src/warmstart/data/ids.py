@@ -62,6 +62,8 @@ class Ids:
         return len(self.values)
 
     def __getitem__(self, index: int) -> Id:
+        if "_listed" in self.__dict__:
+            return self._listed[int(index)]
         value: Id = self.values[int(index)].as_py()
         return value
 
@@ -82,6 +84,8 @@ class Ids:
 
     def take(self, indices: IntArray) -> list[Id]:
         """Return the external ids of these dense indices, as a list of the same length."""
+        if len(indices) <= _FEW and "_listed" in self.__dict__:
+            return [self._listed[at] for at in np.asarray(indices).tolist()]
         return list(self.values.take(pa.array(np.asarray(indices, np.int64))).to_pylist())
 
     def index(self, external: Id) -> int:
@@ -97,6 +101,10 @@ class Ids:
 
     def place(self, external: object) -> int:
         """Return the dense index of one id, or -1 where it is unknown; see `find`."""
+        if type(external) is int or type(external) is str:  # most are of our own type
+            found = self._index.get(external)
+            if found is not None:
+                return found
         return self._index.get(self._plain(external), -1)
 
     def find(self, externals: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401  (any array-like)
@@ -131,7 +139,12 @@ class Ids:
 
     @cached_property
     def _index(self) -> dict[Any, int]:
-        return {external: i for i, external in enumerate(self.values.to_pylist())}
+        return {external: i for i, external in enumerate(self._listed)}
+
+    @cached_property
+    def _listed(self) -> list[Id]:
+        """The ids as Python's own values, made when one is looked up for the first time."""
+        return list(self.values.to_pylist())
 
     def _plain(self, external: Any) -> Any:  # noqa: ANN401
         """Spell one id in our type, or return None where it has no such spelling."""

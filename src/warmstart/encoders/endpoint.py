@@ -19,56 +19,36 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.errors import DataError
-from warmstart.core.http import RefusedError, Server, name_of_a_variable, plain_address
+from warmstart.core.http import ModelServerConfig, RefusedError, Server, tokens_used
 from warmstart.core.types import FloatArray
 from warmstart.encoders.text import chunked, pooled, read_text
 
 _PROBE = "warmstart"  # a text that no server has reason to refuse
-_MOST_COUNTED = 10**9  # tokens of one reply; more is no count
 _BYTES_PER_TEXT = 1_000_000  # of a reply: some forty thousand numbers
 
 
-class EndpointConfig(Config):
-    """Settings of an embeddings endpoint.
+class EndpointConfig(ModelServerConfig):
+    """Settings of an embeddings endpoint, beside those of every server.
 
     Attributes:
-        base_url: what comes before `/embeddings`, such as `http://localhost:8080/v1`.
-        model: as the server calls it.
-        api_key_env: name of the environment variable that holds the key, never the key; None
-            sends no key.
         dim: width of the vectors; by default the server is asked once, with one short text.
         chunk_chars: a longer text is cut into pieces of at most so many characters.
         most_chars: what comes after so many characters of one text is not read.
         batch_size: pieces in one request.
         timeout_seconds: for one answer.
-        retries: how often a request is sent again after the server failed.
         usd_per_million_tokens: what the server's owner charges.
     """
 
-    base_url: str
-    model: str = Field(min_length=1)
-    api_key_env: str | None = None
     dim: int | None = Field(None, ge=1)
     chunk_chars: int = Field(1_000, ge=20)
     most_chars: int = Field(20_000, ge=20)
     batch_size: int = Field(64, ge=1)
     timeout_seconds: float = Field(60.0, gt=0)
-    retries: int = Field(4, ge=0)
     usd_per_million_tokens: float = Field(0.0, ge=0)
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_address(cls, value: str) -> str:
-        return plain_address(value)
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _name_of_a_variable(cls, value: str | None) -> str | None:
-        return name_of_a_variable(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,20 +241,10 @@ class EndpointEncoder:
             return [f"sent no JSON ({self._server.shown(reply, 60)!r})"] * len(pieces)
         usage = found.get("usage") if isinstance(found, Mapping) else None
         with self._counting:
-            self._tokens += _tokens(usage)
+            self._tokens += tokens_used(usage, "total_tokens", "prompt_tokens")
         answers = _matched(found, len(pieces))
         self._proven |= any(not isinstance(answer, str) for answer in answers)
         return answers
-
-
-def _tokens(usage: object) -> int:
-    """Return the tokens that a reply says it used; 0 where it does not say."""
-    if isinstance(usage, Mapping):
-        for key in ("total_tokens", "prompt_tokens"):
-            tokens = usage.get(key)
-            if type(tokens) is int and 0 <= tokens <= _MOST_COUNTED:
-                return tokens
-    return 0
 
 
 def _matched(reply: object, n: int) -> list[FloatArray | str]:

@@ -200,8 +200,16 @@ def ad_rows(
             worse, better = np.quantile(against[place, 1:], [0.025, 0.975])
             rows.append(
                 AdRow(
-                    method, phase, metric, float(own[place, 0]), float(low), float(high),
-                    float(against[place, 0]), float(worse), float(better), n_ads,
+                    method,
+                    phase,
+                    metric,
+                    float(own[place, 0]),
+                    float(low),
+                    float(high),
+                    float(against[place, 0]),
+                    float(worse),
+                    float(better),
+                    n_ads,
                 )  # fmt: skip
             )
     return rows

@@ -16,7 +16,7 @@ from typing import Any
 
 from warmstart.core.shelf import Shelf, key_of
 from warmstart.data.fetch import cache_dir
-from warmstart.llm.model import LanguageModel, Message, Mode, Reply
+from warmstart.llm.model import Chances, LanguageModel, Message, Mode, Reply
 
 
 class Cached:
@@ -98,7 +98,7 @@ class Cached:
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
+    ) -> Chances | None:
         """Return the log-probabilities that are kept, else the model's; see `LanguageModel`.
 
         Raises:
@@ -107,10 +107,10 @@ class Cached:
         key = self._key("choose", messages, list(choices))
         kept = self._get(key)
         if isinstance(kept, list) and len(kept) == len(choices):
-            return [float(log_p) for log_p in kept]
+            return Chances(tuple(map(float, kept)))
         found = self.model.choose(messages, choices, timeout_seconds=timeout_seconds)
         if found is not None:
-            self._put(key, found)
+            self._put(key, list(found.log_p))
         return found
 
     def _key(self, what: str, messages: Sequence[Message], more: list[Any]) -> bytes:

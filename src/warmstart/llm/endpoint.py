@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.errors import DataError, LanguageModelError
-from warmstart.core.http import RefusedError, Server, name_of_a_variable, plain_address
+from warmstart.core.http import ModelServerConfig, RefusedError, Server, tokens_used
 from warmstart.llm.canary import (
     MODES,
     MOST_TOKENS,
@@ -31,21 +31,16 @@ from warmstart.llm.canary import (
     fields,
     top_logprobs,
 )
-from warmstart.llm.model import Message, Mode, Reply
+from warmstart.llm.model import Chances, Message, Mode, Reply
 
 _MOST_BYTES = 4 << 20  # of a reply
-_MOST_COUNTED = 10**9  # tokens of one reply; more is no count
 _TOP = 20  # log-probabilities that a server may be asked for
 
 
-class ChatEndpointConfig(Config):
-    """Settings of a chat endpoint.
+class ChatEndpointConfig(ModelServerConfig):
+    """Settings of a chat endpoint, beside those of every server.
 
     Attributes:
-        base_url: what comes before `/chat/completions`, such as `http://localhost:8080/v1`.
-        model: as the server calls it.
-        api_key_env: name of the environment variable that holds the key, never the key; None
-            sends no key.
         temperature: of the draws; None leaves it to the server.
         seed: of the draws, where the server takes one.
         limit_field: what the server calls the most tokens that an answer may have.
@@ -56,9 +51,6 @@ class ChatEndpointConfig(Config):
         usd_per_million_tokens: and for writing.
     """
 
-    base_url: str
-    model: str = Field(min_length=1)
-    api_key_env: str | None = None
     temperature: float | None = Field(0.0, ge=0, le=2)
     seed: int | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
@@ -67,16 +59,6 @@ class ChatEndpointConfig(Config):
     canary_seconds: float = Field(15.0, gt=0)
     usd_per_million_prompt_tokens: float = Field(0.0, ge=0)
     usd_per_million_tokens: float = Field(0.0, ge=0)
-
-    @field_validator("base_url")
-    @classmethod
-    def _plain_address(cls, value: str) -> str:
-        return plain_address(value)
-
-    @field_validator("api_key_env")
-    @classmethod
-    def _name_of_a_variable(cls, value: str | None) -> str | None:
-        return name_of_a_variable(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +194,7 @@ class ChatEndpoint:
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
+    ) -> Chances | None:
         """Return the log-probability of each answer; None if the server tells none of them.
 
         A server tells the likeliest tokens only. An answer that is not among them is given the
@@ -227,7 +209,7 @@ class ChatEndpoint:
             return None
         more = {"logprobs": True, "top_logprobs": _TOP}
         try:
-            choice, _, _ = self._asked(messages, 1, more, until - self._now())
+            choice, read, written = self._asked(messages, 1, more, until - self._now())
         except RefusedError:
             return None
         told = top_logprobs(choice)
@@ -237,7 +219,8 @@ class ChatEndpoint:
         if not any(found.values()):
             return None
         least = [min(told.values())]
-        return [float(np.logaddexp.reduce(found[one] or least)) for one in choices]
+        log_p = (float(np.logaddexp.reduce(found[one] or least)) for one in choices)
+        return Chances(tuple(log_p), prompt_tokens=read, tokens=written)
 
     def _probed(self, more: Mapping[str, Any], seconds: float) -> Mapping[str, Any]:
         """Ask the canary's question once."""
@@ -279,7 +262,7 @@ class ChatEndpoint:
         except (ValueError, RecursionError):
             found = None
         usage = found.get("usage") if isinstance(found, Mapping) else None
-        read, written = (_count(usage, key) for key in ("prompt_tokens", "completion_tokens"))
+        read, written = (tokens_used(usage, key) for key in ("prompt_tokens", "completion_tokens"))
         with self._counting:
             self._prompt_tokens += read
             self._tokens += written
@@ -297,9 +280,3 @@ class ChatEndpoint:
             read * config.usd_per_million_prompt_tokens + written * config.usd_per_million_tokens
         )
         return float(dollars / 1e6)
-
-
-def _count(usage: object, key: str) -> int:
-    """Return the tokens that a reply says it used; 0 where it does not say."""
-    tokens = usage.get(key) if isinstance(usage, Mapping) else None
-    return tokens if type(tokens) is int and 0 <= tokens <= _MOST_COUNTED else 0

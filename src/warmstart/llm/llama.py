@@ -29,7 +29,7 @@ from warmstart.core.errors import ConfigError, LanguageModelError, MissingExtraE
 from warmstart.core.types import FloatArray
 from warmstart.data.fetch import sha256_of
 from warmstart.llm.gbnf import grammar_of
-from warmstart.llm.model import Message, Mode, Reply
+from warmstart.llm.model import Chances, Message, Mode, Reply
 from warmstart.llm.weights import GEMMA3, SMOLLM2, weights
 
 _PACKAGE = "llama-cpp-python"
@@ -137,7 +137,7 @@ class LlamaCpp:
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
+    ) -> Chances | None:
         """Return the log-probability of each answer, with or without a space before it.
 
         The prompt is read once, whatever the number of choices.
@@ -150,11 +150,13 @@ class LlamaCpp:
         until = self._now() + timeout_seconds
         with self._held(until, timeout_seconds) as llama:
             ids = [_ids(llama, choice) for choice in choices]
-            self._read(llama, self._prompt(llama, messages), until, timeout_seconds)
+            prompt = self._prompt(llama, messages)
+            self._read(llama, prompt, until, timeout_seconds)
             logits = _logits(llama)
             shifted = logits - logits.max()
             log_p = shifted - np.log(np.exp(shifted).sum())
-            return [float(np.logaddexp.reduce(log_p[some])) for some in ids]
+            found = tuple(float(np.logaddexp.reduce(log_p[some])) for some in ids)
+            return Chances(found, prompt_tokens=len(prompt))
 
     def close(self) -> None:
         """Free the memory; the next question loads the model again."""

@@ -37,6 +37,21 @@ class Reply:
     cached: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """How likely each of a few answers is to a model, and what it cost to hear.
+
+    Attributes:
+        log_p: log-probability of each answer.
+        prompt_tokens: that were read.
+        tokens: that were written.
+    """
+
+    log_p: tuple[float, ...]
+    prompt_tokens: int = 0
+    tokens: int = 0
+
+
 @runtime_checkable
 class LanguageModel(Protocol):
     """A chat model.
@@ -93,8 +108,8 @@ class LanguageModel(Protocol):
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
-        """Return the log-probability of each of a few one-token answers; None if not offered.
+    ) -> Chances | None:
+        """Return how likely each of a few one-token answers is; None if that is not offered.
 
         Args:
             messages: the chat, which ends where the answer begins.

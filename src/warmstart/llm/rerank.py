@@ -156,9 +156,9 @@ def _heard(
             )
         except (LanguageModelError, ConfigError):
             return None
-        if said is None or len(said) != len(names):
+        if said is None or len(said.log_p) != len(names):
             return None
-        found = np.asarray(said, np.float64)
+        found = np.asarray(said.log_p, np.float64)
         if not np.isfinite(found).any() or np.isnan(found).any() or (found == np.inf).any():
             return None
         lowest = found[np.isfinite(found)].min()  # an endpoint may tell the likeliest alone

@@ -99,6 +99,15 @@ def observation_weights(histories: Histories, belief: Belief, config: BeliefConf
 
     Users with the same number of events are solved together, with no loop over users.
     """
+    weights = event_weights(histories, belief, config)
+    shape = (len(histories), len(belief.mean))
+    alpha = sp.csr_array((weights, histories.items, histories.indptr), shape=shape, copy=True)
+    alpha.sum_duplicates()
+    return alpha
+
+
+def event_weights(histories: Histories, belief: Belief, config: BeliefConfig) -> FloatArray:
+    """Return (events,) what `observation_weights` gives to each event."""
     shots = histories.shots
     weights = np.zeros(len(histories.items), np.float32)
     for k in np.unique(shots[shots > 0]):
@@ -108,10 +117,7 @@ def observation_weights(histories: Histories, belief: Belief, config: BeliefConf
         for start in range(0, len(at), max(1, 4_000_000 // taken**2)):
             part = last[start : start + max(1, 4_000_000 // taken**2)]
             weights[part] = _solve(histories.items[part], histories.values[part], belief, config)
-    shape = (len(histories), len(belief.mean))
-    alpha = sp.csr_array((weights, histories.items, histories.indptr), shape=shape, copy=True)
-    alpha.sum_duplicates()
-    return alpha
+    return weights
 
 
 def posterior(
@@ -153,8 +159,11 @@ def _observed(items: npt.NDArray[Any], belief: Belief, config: BeliefConfig) -> 
     if isinstance(belief.covariance, np.ndarray):
         gram = belief.covariance[items[:, :, None], items[:, None, :]]
     else:
-        left, right = np.broadcast_arrays(items[:, :, None], items[:, None, :])
-        gram = np.asarray(belief.covariance[left.ravel(), right.ravel()])
+        # the few rows first: SciPy looks through the order of a whole matrix before it samples
+        here = np.broadcast_to(np.arange(items.size).reshape(*items.shape, 1), (*items.shape, n))
+        there = np.broadcast_to(items[:, None, :], (*items.shape, n))
+        rows = belief.covariance[items.ravel()]
+        gram = np.asarray(rows[here.ravel(), there.ravel()])
         gram = gram.reshape(len(items), n, n).astype(np.float32)
         gram = np.maximum(gram, gram.transpose(0, 2, 1))  # truncated rows are not symmetric
     diagonal = belief.variance[items]

@@ -30,11 +30,12 @@ from pydantic import Field
 import warmstart
 from warmstart.core import registry, sealed
 from warmstart.core.config import Config
-from warmstart.core.errors import ArtifactError, MissingExtraError, WarmstartError
+from warmstart.core.errors import ArtifactError, DataError, MissingExtraError, WarmstartError
 from warmstart.core.sealed import CARD, MANIFEST, MODEL, File, Tensor
 from warmstart.core.types import Histories, State
 from warmstart.data import FeatureSpace, Ids, Schema
 from warmstart.data.content import EncodedColumn
+from warmstart.data.known import KnownIds
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.model_card import model_card
@@ -54,6 +55,7 @@ _LARGEST_TABLE = 4 << 30  # uncompressed
 _MOST_COLUMNS = 4_096
 _ID, _LIKES, _REMOVED = "warmstart:item", "warmstart:likes", "warmstart:removed"
 _NEW = "warmstart:new_items."
+_MET = "met_users"
 
 R = TypeVar("R", bound="Recommender")
 
@@ -83,7 +85,7 @@ class Manifest(Config):
         config: the method's settings.
         state: plain values of the method's `State`.
         seed: of the training.
-        data: name, fingerprint and counts of the training data.
+        data: name, fingerprint and counts of the training data, and whom it was (`KnownIds`).
         report: what the method reports of its training.
         versions: of Python and the libraries.
         catalogue: what the Parquet file does not say.
@@ -131,7 +133,7 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
         "config": method.config.model_dump(mode="json"),
         "state": state,
         "seed": model.seed,
-        "data": served.origin,
+        "data": served.origin | ({} if served.met is None else {_MET: served.met.plain()}),
         "report": method.report() if hasattr(method, "report") else {},
         "versions": sealed.versions(),
         "catalogue": {
@@ -182,7 +184,12 @@ def load(path: str | Path, kind: type[R]) -> R:
             f"({type(error).__name__}: {error}); train it again"
         ) from None
     inner = method.method if isinstance(method, WithNewItems) else method
-    fitted = Fitted(method, catalogue, manifest.data)
+    origin = dict(manifest.data)
+    try:
+        met = KnownIds.parse(origin.pop(_MET)) if _MET in origin else None
+    except DataError as error:
+        raise ArtifactError(f"{folder}: {error}; get the model again") from None
+    fitted = Fitted(method, catalogue, origin, met)
     return kind._restored(manifest.method, manifest.seed, inner, fitted)
 
 

@@ -14,7 +14,7 @@ however strong it was: which films somebody chose to rate highly says more than 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,19 +24,25 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError
+from warmstart.core.layers import layers_of
 from warmstart.core.room import empty_with_room, longer
+from warmstart.core.rows import add_rows, laid_rows
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index import top_k
-from warmstart.meta.belief import observation_weights, posterior
+from warmstart.index.approximate import ApproximateConfig
+from warmstart.meta.belief import event_weights, observation_weights, posterior
 from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
 from warmstart.recommenders.lent import learn_lent_gates, with_lent
+from warmstart.recommenders.near import Near
 from warmstart.recommenders.onboarding.knowledge import Knowledge
-from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts, weighted_rows
+from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts
 from warmstart.recommenders.popularity import liked
+from warmstart.recommenders.remedies import Strength, fame_of, penalise, prices, stretched
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
 
@@ -44,7 +50,24 @@ _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over th
 
 _ONBOARDING = "onboarding."  # before the names of its arrays
 
+_MOST_GROUPS = 12  # values of a column of the users that are groups unless it is named
+
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What some users ask of the items.
+
+    Attributes:
+        queries: (users, width) query vectors.
+        gate: (users, parts) weights of the parts.
+        closed: (users, closed forms) those of the closed forms.
+    """
+
+    queries: FloatArray
+    gate: FloatArray
+    closed: FloatArray
 
 
 class Default:
@@ -60,9 +83,12 @@ class Default:
             the known ones, or None.
         new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
+        price: what the remedies at scoring cost these users, without and with them.
         onboarding: what was learned about asking new users, or None.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
+        unmet: indices of the items that likes lend to directly, ascending.
+        near: the approximate index that finds candidates, or None where all items are ranked.
     """
 
     config_type: ClassVar[type[Config]] = DefaultConfig
@@ -74,14 +100,19 @@ class Default:
     lent_gates: Gates | None
     new: IntArray
     quality: list[dict[str, Any]]
+    price: dict[str, list[dict[str, Any]]]
     onboarding: Knowledge | None
     vectors: FloatArray
+    unmet: IntArray
+    near: Near | None
     _centre: npt.NDArray[np.float32]
+    _laid: list[FloatArray]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
-        self.new = np.zeros(0, np.int64)
+        self.new, self.near = np.zeros(0, np.int64), None
+        self.price = {}
 
     def fit(
         self,
@@ -127,19 +158,27 @@ class Default:
             seed=seed,
             likeness=likeness,
             topics=_topics(data.content),
+            groups=_groups(data, self.config),
             progress=progress,
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
         self.trust, self.held = trained.trust, trained.held if keep_folds else ()
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
-        self.first_users = None
+        self.first_users, self.onboarding = None, None
         self.lent_gates = self._learned_lent_gates(likes, trained.held, seed)
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
-        self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
+        if self.config.popularity_penalty:
+            features = data.user_matrix
+            self.price = {
+                name: self.priced(settings, trained.held, likes, features, seed)
+                for name, settings in (("without", {"popularity_penalty": 0.0}), ("with", {}))
+            }
+        plainly = self.adjusted(popularity_penalty=0.0, cold_norm=0.0)
+        self.first_users = FirstUsers.learn(self.content, likes, plainly.score, seed=seed)
         self.onboarding = learn_onboarding(
             training_ratings(data),
             data.schema.evidence.values,
@@ -167,6 +206,56 @@ class Default:
         other._prepare()
         return other
 
+    def adjusted(
+        self, *, popularity_penalty: Strength | None = None, cold_norm: float | None = None
+    ) -> Default:
+        """Return a model with other remedies at scoring; nothing is trained.
+
+        Args:
+            popularity_penalty: as in the settings; None leaves it.
+            cold_norm: as in the settings; None leaves it.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        given = {"popularity_penalty": popularity_penalty, "cold_norm": cold_norm}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if all(getattr(self.config, name) == value for name, value in changed.items()):
+            return self
+        other = self._copy()
+        other.config = DefaultConfig.parse(self.config.model_dump() | changed)
+        other._prepare(centre=self._centre)
+        return other
+
+    def priced(
+        self,
+        settings: dict[str, Any],
+        held: Sequence[tuple[Parts, IntArray]],
+        likes: sp.csr_array,
+        features: sp.csr_array | None,
+        seed: int,
+        shots: Sequence[int] = (0, 5, 20),
+    ) -> list[dict[str, Any]]:
+        """Return what settings of `adjusted` cost users whom the parts of a fold have not seen.
+
+        Args:
+            settings: of scoring.
+            held: parts of each fold, and users whom they have not seen.
+            likes: (users, items) of the training users.
+            features: (users, user features) or None.
+            seed: of what the users show.
+            shots: numbers of shots.
+        """
+        models = [(self.of_fold(parts).adjusted(**settings).score, users) for parts, users in held]
+        return prices(models, likes, features, shots, seed=seed)
+
+    def of_fold(self, parts: Parts) -> Default:
+        """Return the model of one fold: its parts under the gates of all."""
+        other = self._copy()
+        other.parts, other.lent_gates, other.content = parts, None, None
+        other._prepare()
+        return other
+
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
         out = np.empty((len(histories), len(self.parts.log_popularity)), np.float32)
@@ -184,6 +273,10 @@ class Default:
             k: length of the lists.
             allowed: (items,) which items may be returned; None for all.
         """
+        if self.near is not None and len(histories):
+            found = self.near.top_k(self, _plain(histories), k, allowed)
+            if found is not None:
+                return found
         items, scores = [], []
         for _, users in self._blocks(histories):
             out = np.empty((len(users), len(self.parts.log_popularity)), np.float32)
@@ -199,6 +292,22 @@ class Default:
         for start in range(0, max(len(histories), 1), size):
             stop = min(start + size, len(histories))
             yield slice(start, stop), histories.take(np.arange(start, stop))
+
+    def approximated(self, config: ApproximateConfig | None = None) -> Default:
+        """Return a model that finds candidates by an approximate index, and ranks them exactly.
+
+        Where the covariance is kept whole, the catalogue is so small that all of it is ranked
+        sooner, and nothing changes.
+
+        Raises:
+            MissingExtraError: faiss is not installed.
+        """
+        if isinstance(self.parts.belief.covariance, np.ndarray):
+            return self
+        other = self._copy()
+        other._prepare(self, centre=self._centre)
+        other.near = Near.of(other, config)
+        return other
 
     def item_vectors(self) -> FloatArray:
         """Return (items, dimensions) vectors whose cosine says how alike two items are."""
@@ -297,7 +406,8 @@ class Default:
         }
         content = None if self.content is None else self.content.about()
         heard = None if self.first_users is None else self.first_users.about()
-        return {"quality": self.quality, "gates": gates, "content": content, "first_users": heard}
+        found = {"quality": self.quality, "gates": gates, "content": content}
+        return found | {"first_users": heard, "price": self.price}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -312,6 +422,7 @@ class Default:
             "config": self.config.model_dump(mode="json"),
             "memories": list(self.parts.memories),
             "quality": self.quality,
+            "price": self.price,
         }
         if self.onboarding is not None:
             own = self.onboarding.arrays()
@@ -347,7 +458,7 @@ class Default:
         method.first_users = FirstUsers.restored(
             state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
         )
-        method.quality = state.meta["quality"]
+        method.quality, method.price = state.meta["quality"], state.meta.get("price", {})
         asking = {
             name.removeprefix(_ONBOARDING): array
             for name, array in arrays.items()
@@ -361,9 +472,10 @@ class Default:
         """Return a model with the same parts, to change some."""
         other = Default(self.config)
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
+        other.price = self.price
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
-        other.new, other.onboarding = self.new, self.onboarding
+        other.new, other.onboarding, other.near = self.new, self.onboarding, self.near
         other._centre = self._centre
         return other
 
@@ -376,7 +488,8 @@ class Default:
         def placed(
             parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray
         ) -> Callable[[Histories], FloatArray]:
-            other, kept = Default(self.config), self.config.memory.neighbours
+            plainly = self.config.model_copy(update={"popularity_penalty": 0.0, "cold_norm": 0.0})
+            other, kept = Default(plainly), plainly.memory.neighbours
             other.gates, other.lent_gates = self.gates, None
             other.parts = spread(parts, smoother, lenders, cold, neighbours=kept)
             other._prepare()
@@ -391,6 +504,7 @@ class Default:
             kept, lender = self.config.memory.neighbours, self.first_users or self.content
             assert lender is not None
             smoother = lent(unmet, self.content, self.first_users)
+            self.near = self.near and self.near.without(unmet)
             self.parts = spread(self.parts, smoother, lender.lenders, unmet, neighbours=kept)
         self._prepare(centre=self._centre)
         return self
@@ -412,18 +526,12 @@ class Default:
         if before is None:
             self.parts = self.parts.roomy()
         parts = self.parts
-        bias = np.zeros_like(parts.log_popularity)
-        columns = []
-        if parts.encoder is not None:
-            columns.append(parts.encoder.items)
-            bias = parts.encoder.bias
-        columns += [bias[:, None], parts.log_popularity[:, None]]
-        columns += [factors.factors for factors in parts.factors]
-        if parts.recency is not None:
-            columns.append(parts.recency.rise[:, None])
-        self._unmet = np.unique(parts.lent.indices)
-        self._lent = sp.csr_array(parts.lent[:, self._unmet])
-        self._is_new = np.isin(self._unmet, self.new)
+        self.unmet = np.unique(parts.lent.indices)
+        self._laid = self._columns()
+        bias, columns = parts.log_popularity, self._laid
+        self._fame = fame_of(parts.log_popularity)
+        self._lent = sp.csr_array(parts.lent[:, self.unmet])
+        self._is_new = np.isin(self.unmet, self.new)
         self._tempering = parts.tempering
         closed = parts.belief.mean * self._tempering
         width, n_old = sum(c.shape[1] for c in columns), 0
@@ -442,9 +550,34 @@ class Default:
         self._centre = self.vectors.mean(axis=1) if centre is None else centre
         self.vectors[:, n_old:] -= self._centre[:, None]
 
-    def _score(self, histories: Histories, out: FloatArray) -> None:
-        """Write the scores of one block of users into `out`."""
-        histories = _plain(histories)
+    def _columns(self) -> list[FloatArray]:
+        """Return the (items, …) parts that query vectors are multiplied by, side by side."""
+        parts, columns = self.parts, []
+        stretch = partial(stretched, unmet=self.unmet, cold_norm=self.config.cold_norm)
+        if parts.encoder is not None:
+            columns += [stretch(parts.encoder.items), parts.encoder.bias[:, None]]
+        else:
+            columns.append(np.zeros((len(parts.log_popularity), 1), np.float32))
+        columns.append(parts.log_popularity[:, None])
+        columns += [stretch(factors.factors) for factors in parts.factors]
+        if parts.recency is not None:
+            columns.append(parts.recency.rise[:, None])
+        return columns
+
+    def products(self, items: IntArray, query: FloatArray) -> FloatArray:
+        """Return (items,) products of some `vectors` with a query, from where rows lie together."""
+        closed = self.parts.belief.mean[items] * self._tempering[:, items]
+        out: FloatArray = query[-len(closed) :] @ closed - query @ self._centre
+        start = 0
+        for columns in self._laid:
+            part = query[start : start + columns.shape[1]]
+            if part.any():
+                out += columns[items] @ part
+            start += columns.shape[1]
+        return out
+
+    def asked(self, histories: Histories) -> Asked:
+        """Return what users ask of the items; each like must be 1."""
         parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
         gate = self.gates.at(histories.shots) / parts.scales
         closed = gate[:, FIRST_CLOSED:after]
@@ -453,28 +586,83 @@ class Default:
             query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
         likes = liked(histories, len(parts.log_popularity))
         for column, factors in enumerate(parts.factors, FIRST_FACTORS):
-            query.append(factors.fold_in(likes) * gate[:, column : column + 1])
+            wanted = gate[:, column : column + 1]
+            if wanted.any():
+                query.append(factors.fold_in(likes) * wanted)
+            else:
+                query.append(np.zeros((len(gate), factors.factors.shape[1]), np.float32))
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
-        np.matmul(np.concatenate([*query, closed], axis=1), self.vectors, out=out)
+        return Asked(np.concatenate([*query, closed], axis=1), gate, closed)
+
+    def moves(
+        self, histories: Histories, asked: Asked
+    ) -> list[tuple[IntArray, FloatArray, IntArray]]:
+        """Return what the lists of neighbours add: columns, entries, and where each user's end."""
+        parts, found = self.parts, []
+        if asked.closed.any():
+            alpha = event_weights(histories, parts.belief, parts.closed_form)
+            for layer in layers_of(parts.belief.covariance):
+                columns, data, ends = laid_rows(histories.indptr, histories.items, alpha, layer)
+                mine = np.repeat(asked.closed, np.diff(ends), axis=0)
+                data *= np.einsum("ep,pe->e", mine, self._tempering[:, columns])
+                found.append((columns, data, ends))
+        for said, weights, memory in self._remembering(histories, asked):
+            for layer in layers_of(memory):
+                found.append(laid_rows(said.indptr, said.indices, weights, layer))
+        return found
+
+    def lifted(self, history: Histories, items: IntArray, scores: FloatArray) -> FloatArray:
+        """Return one user's scores of some items, those that likes lend to lifted by that."""
+        if self.lent_gates is None or not len(self.unmet):
+            return scores
+        at = np.minimum(np.searchsorted(self.unmet, items), len(self.unmet) - 1)
+        here = self.unmet[at] == items
+        lent, gate = self._lent_to(history)
+        out, at = scores.copy(), at[here]
+        out[here] = with_lent(scores[None, here], lent[:, at], gate, self._is_new[at])[0]
+        return out
+
+    def _remembering(
+        self, histories: Histories, asked: Asked
+    ) -> Iterator[tuple[sp.csr_array, FloatArray, Any]]:
+        """Yield each memory that counts, with what is said and how much it weighs there."""
+        said, after = self.parts.remembered(histories), FIRST_CLOSED + len(self.parts.powers)
+        rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
+        for column, memory in enumerate(self.parts.memories.values(), start=after):
+            if asked.gate[:, column].any():
+                yield said, said.data * asked.gate[rows, column], memory
+
+    def _lent_to(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
+        """Return (users, unmet items) what likes lend, and the users' gates."""
+        assert self.lent_gates is not None
+        said = self.parts.remembered(histories)
+        root = np.sqrt(histories.shots).astype(np.float32)
+        # what is remembered is divided by the root of the shots, what lends is not
+        whole = said.data * np.repeat(root, np.diff(said.indptr))
+        lent = np.zeros((len(histories), len(self.unmet)), np.float32)
+        add_rows(lent, said.indptr, said.indices, whole, self._lent)
+        return lent, self.lent_gates.at(histories.shots)
+
+    def _score(self, histories: Histories, out: FloatArray) -> None:
+        """Write the scores of one block of users into `out`."""
+        histories, parts = _plain(histories), self.parts
+        asked = self.asked(histories)
+        closed = asked.closed
+        np.matmul(asked.queries, self.vectors, out=out)
         if closed.any():
-            alpha = observation_weights(histories, parts.belief, parts.closed_form)
-            moved = weighted_rows(alpha, parts.belief.covariance)
+            alpha = event_weights(histories, parts.belief, parts.closed_form)
+            moved = np.zeros_like(out)
+            add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
             moved *= closed @ self._tempering
             out += moved
-        said = parts.remembered(histories)
-        rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
-        for column, memory in enumerate(parts.memories.values(), start=after):
-            if gate[:, column].any():
-                weights = (said.data * gate[rows, column], said.indices, said.indptr)
-                out += weighted_rows(sp.csr_array(weights, shape=said.shape), memory)
+        for said, weights, memory in self._remembering(histories, asked):
+            add_rows(out, said.indptr, said.indices, weights, memory)
         if self.lent_gates is not None and parts.lent.nnz:
-            root = np.sqrt(histories.shots).astype(np.float32)
-            # what is remembered is divided by the root of the shots, what lends is not
-            whole = (said.data * root[rows], said.indices, said.indptr)
-            lent = weighted_rows(sp.csr_array(whole, shape=said.shape), self._lent)
-            gate = self.lent_gates.at(histories.shots)
-            out[:, self._unmet] = with_lent(out[:, self._unmet], lent, gate, self._is_new)
+            lent, gate = self._lent_to(histories)
+            out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
+        if self.config.popularity_penalty:
+            penalise(out, histories, self._fame, self.config.popularity_penalty)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
@@ -491,6 +679,31 @@ def _topics(content: Content) -> list[sp.csr_array]:
         for block in content.values()
         if sp.issparse(block.values) and 1 < block.dim <= MOST_TOPICS
     ]
+
+
+def _groups(data: Any, config: DefaultConfig) -> sp.csr_array | None:  # noqa: ANN401
+    """Return the (users, groups) membership that group-aware training balances, or None.
+
+    Raises:
+        ConfigError: a column is not among the features of the users, or there is none to balance.
+    """
+    if not config.group_tilt:
+        return None
+    blocks = () if data.user_features is None else data.user_features.blocks
+    of_column, start = {}, 0
+    for block in blocks:
+        of_column[block.column] = np.arange(start, start + len(block.names))
+        start += len(block.names)
+    natural = [c for c, at in of_column.items() if 2 <= len(at) <= _MOST_GROUPS]
+    chosen = config.group_columns or natural
+    unknown = [c for c in chosen if c not in of_column]
+    if unknown or not chosen:
+        raise ConfigError(
+            f"group_tilt={config.group_tilt:g} needs groups of users, and "
+            + (f"there is no user column {unknown[0]!r}" if unknown else "no user column has two")
+            + f"; the columns are: {', '.join(of_column) or 'none'}"
+        )
+    return sp.csr_array(data.user_matrix[:, np.concatenate([of_column[c] for c in chosen])])
 
 
 def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401

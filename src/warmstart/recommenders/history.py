@@ -60,6 +60,8 @@ def read_history(
 ) -> list[Event]:
     """Return the events in order; a later word on an item replaces an earlier one.
 
+    Evidence of 0, such as of the event "undo", takes back what was said of the item before.
+
     Args:
         history: entries, see the module; or events that are understood already.
         titles: finds the items.
@@ -80,7 +82,8 @@ def read_history(
         event = _read(entry, titles, rule)
         if now is None or not event.time > now:
             events.pop(event.item, None)
-            events[event.item] = event
+            if event.value:
+                events[event.item] = event
     for entry in dislikes:
         if isinstance(entry, tuple | Mapping):
             raise DataError(f"dislikes are ids or titles, got {entry!r}; rate it in history")
@@ -93,12 +96,13 @@ def read_history(
 
 def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  # noqa: ANN401
     """Return the events as the histories of one user."""
-    times = np.array([e.time for e in events], np.float64)
+    times = [e.time for e in events]
+    timed = len(times) > 0 and all(map(math.isfinite, times))
     return Histories(
         np.array([0, len(events)], np.int64),
         np.array([e.item for e in events], np.int32),
         np.array([e.value for e in events], np.float32),
-        times if len(times) and np.isfinite(times).all() else None,
+        np.array(times, np.float64) if timed else None,
         features,
     )
 

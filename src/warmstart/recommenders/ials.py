@@ -131,12 +131,18 @@ class IALS:
         at = likes.indptr[batch][:, None] + column
         real = (column < np.diff(likes.indptr)[batch][:, None]).astype(np.float32)
         items = likes.indices[np.minimum(at, len(likes.indices) - 1)]
-        v = self.factors[items] * real[:, :, None]  # (users, shots, factors), zero where padded
+        v, padded = self.factors[items], not real.all()  # (users, shots, factors)
+        if padded:
+            v *= real[:, :, None]
         alpha, n_factors = np.float32(self.config.alpha), v.shape[2]
         if width < n_factors:  # Woodbury: shots × shots instead of factors × factors
-            w = self._spread[items] * real[:, :, None]
-            small = np.eye(width, dtype=np.float32) + (alpha - 1) * (w @ v.swapaxes(1, 2))
-            return np.asarray(alpha * (w * np.linalg.solve(small, real[:, :, None])).sum(axis=1))
+            w = self._spread[items]
+            if padded:
+                w *= real[:, :, None]
+            small = (alpha - 1) * (w @ v.swapaxes(1, 2))
+            small[:, column, column] += 1
+            solved = np.linalg.solve(small, real[:, :, None])
+            return np.asarray(alpha * (solved.swapaxes(1, 2) @ w)[:, 0])
         big = self._gram + (alpha - 1) * (v.swapaxes(1, 2) @ v)
         return np.asarray(alpha * np.linalg.solve(big, v.sum(axis=1)[:, :, None])[:, :, 0])
 

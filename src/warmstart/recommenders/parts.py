@@ -10,7 +10,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.layers import Layers, Sparse
-from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.core.rows import add_rows
+from warmstart.core.types import FloatArray, Histories
 from warmstart.meta.belief import Belief, BeliefConfig, observation_weights
 from warmstart.recommenders.ials import IALS
 from warmstart.recommenders.popularity import liked
@@ -26,7 +27,6 @@ FIRST_FACTORS = 3
 FIRST_CLOSED = FIRST_FACTORS + len(FACTORS)
 """Column of the gates where the closed forms begin."""
 
-_ROOM = 1 << 23  # entries of sparse rows that may be laid end to end
 _MOST_NARROW = (1 << 31) - 1
 
 
@@ -223,35 +223,14 @@ class Parts:
 def weighted_rows(weights: sp.csr_array, matrix: FloatArray | Sparse) -> FloatArray:
     """Return `weights @ matrix` as a dense array.
 
-    The rows of a sparse matrix are laid end to end, of so many users at once as memory allows, and
-    summed as they become dense, which takes a third of the time of a sparse product and of making
-    that dense.
-
     Example:
         >>> weights = sp.csr_array(np.float32([[2, 0, 1], [0, 0, 0]]))
         >>> weighted_rows(weights, sp.csr_array(np.float32([[1, 0], [9, 9], [3, 4]]))).tolist()
         [[5.0, 4.0], [0.0, 0.0]]
     """
-    if isinstance(matrix, np.ndarray):
-        product: FloatArray = weights @ matrix
-        return product
-    half = weights.shape[0] // 2
-    if half and _entries(matrix, weights.indices) > _ROOM:
-        return np.concatenate([weighted_rows(w, matrix) for w in (weights[:half], weights[half:])])
-    rows = matrix[weights.indices]
-    data = rows.data * np.repeat(weights.data, np.diff(rows.indptr))
-    shape = (weights.shape[0], matrix.shape[1])
-    dense: FloatArray = sp.csr_array(
-        (data, rows.indices, rows.indptr[weights.indptr]), shape=shape
-    ).toarray()
-    return dense
-
-
-def _entries(matrix: Sparse, rows: IntArray) -> int:
-    """Return how many entries some rows have."""
-    if isinstance(matrix, Layers):
-        return _entries(matrix.trained, rows) + _entries(matrix.added, rows)
-    return int((matrix.indptr[rows + 1] - matrix.indptr[rows]).sum())
+    out = np.zeros((weights.shape[0], matrix.shape[1]), np.float32)
+    add_rows(out, weights.indptr, weights.indices, weights.data, matrix)
+    return out
 
 
 def narrow(matrix: Any) -> Any:  # noqa: ANN401  (dense stays dense, layers stay layers)

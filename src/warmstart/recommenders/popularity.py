@@ -69,9 +69,10 @@ def liked(histories: Histories, n_items: int) -> sp.csr_array:
         [[0.0, 0.0, 1.0, 0.0]]
     """
     keep = histories.values > 0
-    rows, items = histories.rows[keep], histories.items[keep]
+    items = histories.items[keep]
+    ends = np.concatenate([[0], np.cumsum(keep)])[histories.indptr]
     ones = np.ones(len(items), np.float32)
-    matrix = sp.csr_array((ones, (rows, items)), shape=(len(histories), n_items))
+    matrix = sp.csr_array((ones, items, ends), shape=(len(histories), n_items))
     matrix.sum_duplicates()
     matrix.data[:] = 1
     return matrix

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from warmstart.core.room import longer, roomy
+from warmstart.core.rows import add_rows
 from warmstart.core.types import FloatArray, Histories
 
 
@@ -43,22 +43,22 @@ class QueryEncoder:
 
     def queries(self, histories: Histories) -> FloatArray:
         """Return (users, m · d) query vectors; score items by `queries @ items.T + bias`."""
-        n_items, (members, hidden, dim) = len(self.bias), self.head.shape
+        members, hidden, dim = self.head.shape
         shots = histories.shots.astype(np.float32)[:, None]
         disliked = histories.values < 0
         kinds, width = self.events.shape[1:]
         signed = kinds > 1
         strength = np.abs(histories.values) if signed else np.maximum(histories.values, 0)
         at = kinds * histories.items + disliked if signed else histories.items
-        told = sp.csr_array(
-            (strength / np.sqrt(np.maximum(shots, 1.0))[histories.rows, 0], at, histories.indptr),
-            shape=(len(histories), kinds * n_items),
-        )
-        h: FloatArray = told @ self.events.reshape(-1, width)
+        weights = strength / np.sqrt(np.maximum(shots, 1.0))[histories.rows, 0]
+        h: FloatArray = np.zeros((len(histories), width), np.float32)
+        add_rows(h, histories.indptr, at, weights, self.events.reshape(-1, width))
         if histories.features is not None and len(self.user_features):
             h += histories.features @ self.user_features
         h = h.reshape(len(h), members, hidden)
-        counts, where = np.unique(shots, return_inverse=True)
+        counts, where = shots[:1, 0], np.zeros(len(shots), np.int64)
+        if (shots != counts).any():
+            counts, where = np.unique(shots, return_inverse=True)
         said = np.stack([np.log1p(counts), 1.0 / (1.0 + counts)], axis=1).astype(np.float32)
         c = np.tanh(np.einsum("sn,mnc->smc", said, self.count_in) + self.count_in_bias)
         c = np.einsum("smc,mch->smh", c, self.count_out) + self.count_out_bias

@@ -11,6 +11,10 @@ user. Then the list is filled place by place:
   quotas' least, only items that help are taken.
 
 A rule never brings back what a user has seen, or what is excluded, filtered away or removed.
+
+Boosts go with exploration, which is then of the boosted scores. The other rules do not: whether an
+item from outside may take a place would depend on all that stands around it, and how likely it was
+to stand there would not be known.
 """
 
 from __future__ import annotations
@@ -122,13 +126,7 @@ def arranged(
         vectors: (items, dim) by which items are alike; None where the model has none, and
             diversity is heeded by nothing.
     """
-    may = np.isfinite(scores)
-    points = np.full(len(scores), -np.inf)
-    shown = scores[may].astype(np.float64)
-    if len(shown):
-        points[may] = (shown - shown.mean()) / max(float(shown.std()), 1e-12)
-    for boost in rules.boost:
-        points[masks(boost.filter)] += boost.by
+    may, points = np.isfinite(scores), boosted(scores, rules, masks)
     quotas = [(masks(q.filter), q.least, q.most) for q in rules.quota]
     pool = _pool(points, max(_POOL, _PER_PLACE * k), [mask for mask, *_ in quotas], k)
     pinned = {place: item for place, item in pins if place < k and may[item]}
@@ -156,6 +154,24 @@ def arranged(
             nearest = np.maximum(nearest, unit @ _unit(vectors[[item]])[0])
     found = np.array(chosen, np.int64)
     return found, points[found].astype(np.float32)
+
+
+def boosted(scores: FloatArray, rules: Rules, masks: Masks) -> npt.NDArray[np.float64]:
+    """Return (items,) scores in standard deviations, with the boosts; -inf stays -inf.
+
+    Args:
+        scores: (items,) by the model; -inf where an item may not be shown.
+        rules: whose boosts.
+        masks: gives the (items,) mask of a condition.
+    """
+    may = np.isfinite(scores)
+    points = np.full(len(scores), -np.inf)
+    shown = scores[may].astype(np.float64)
+    if len(shown):
+        points[may] = (shown - shown.mean()) / max(float(shown.std()), 1e-12)
+    for boost in rules.boost:
+        points[masks(boost.filter)] += boost.by
+    return points
 
 
 def _pool(

@@ -10,13 +10,10 @@ from typing import Any
 
 import anyio
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 import warmstart
-from warmstart.core.errors import WarmstartError
 from warmstart.service import operating, page_data, problems, routes
 from warmstart.service.core import Service
 from warmstart.service.gate import Gate
@@ -30,11 +27,14 @@ Send `Authorization: Bearer ws_…`; make keys with `warmstart keys create --sto
 `{"error": {"code", "message"}}`."""
 
 
-def create_app(service: Service) -> FastAPI:
-    """Return the app; it closes the service when it ends.
+def create_app(service: Service) -> Gate:
+    """Return the ASGI app; it closes the service when it ends.
 
     Args:
         service: what answers.
+
+    Raises:
+        ConfigError: the rate is none.
     """
 
     @contextlib.asynccontextmanager
@@ -57,9 +57,8 @@ def create_app(service: Service) -> FastAPI:
         seconds=service.config.key_seconds,
         now=service.now,
     )
-    app.add_middleware(Gate, config=service.config, keys=keys, metrics=service.metrics)
-    for kind in (WarmstartError, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, problems.handle)
+    for kind in (*problems.TOLD, Exception):
+        app.add_exception_handler(kind, _told)
     app.include_router(routes.router)
     app.include_router(operating.router)
     app.include_router(page_data.router)
@@ -68,7 +67,17 @@ def create_app(service: Service) -> FastAPI:
     app.add_api_route("/metrics", _metrics, methods=["GET"], tags=["service"])
     app.openapi_schema = _with_keys(app.openapi())
     add_pages(app)
-    return app
+    return Gate(
+        app,
+        config=service.config,
+        keys=keys,
+        metrics=service.metrics,
+        shortcuts={"/v1/recommend": routes.shortcut(service)},
+    )
+
+
+async def _told(_: Request, error: Exception) -> Response:
+    return problems.handle(error)
 
 
 def _reload_on_hangup(service: Service) -> None:

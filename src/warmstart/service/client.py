@@ -11,7 +11,7 @@ import random
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 from urllib.parse import quote
 
 from warmstart.core.errors import DataError, StoreError, UnknownItemError
@@ -68,6 +68,16 @@ class Client:
             timeout_seconds=timeout_seconds,
             retries=retries,
         )
+
+    def close(self) -> None:
+        """Close the connections; `with Client(…) as client:` does it at the end."""
+        self._server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def recommend(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,6 +32,7 @@ from warmstart.service.talks import Talk, Talks
 from warmstart.store import Event, Receipt, Store
 
 T = TypeVar("T")
+Line = dict[str, Any]
 
 _STORE_THREADS = 32  # they wait for the disk
 
@@ -70,7 +71,13 @@ class Service:
         """
         self.config, self.store, self.now = config or ServiceConfig(), store, now
         reading = Reading(self.config.content_root, self.config.trust_encoders)
-        self.shelf = Shelf(model, store, reading, models=self.config.models)
+        self.shelf = Shelf(
+            model,
+            store,
+            reading,
+            models=self.config.models,
+            approximate=self.config.approximate,
+        )
         self.metrics, self.lately = Metrics(), Window()
         self.metrics.served(self.shelf.current.version)
         self.ready = True
@@ -103,15 +110,16 @@ class Service:
 
     # Lists
 
-    async def recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:
-        """Return a list and the version of the model that made it."""
+    async def recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Line], str]:
+        """Return the lines of a list, and the version of the model that made it."""
         begun = time.perf_counter()
         found, version = await self._recommend(tenant, wanted)
         self.lately.took(time.perf_counter() - begun)
-        self.lately.listed(tenant, found)
+        listed = tuple([line["item"] for line in found])
+        self.lately.listed(tenant, listed, wanted.features)
         return found, version
 
-    async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Recommendation], str]:
+    async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Line], str]:
         stored = await self._stored(tenant, wanted.user)
         serving, catalogue = await self.serving(tenant)
         fitted = catalogue.recommender.fitted
@@ -119,17 +127,15 @@ class Service:
         special = wanted.filters is not None or wanted.text is not None or wanted.exclude
         if special or wanted.explain or wanted.explore or wanted.diversity or any(rules.values()):
             found = await self.compute(_by_the_public_face, catalogue, stored, wanted)
-            return found, serving.version
+            return lines(found, wanted.explain, wanted.explore > 0), serving.version
         history = people.as_history(fitted.catalogue, stored, wanted)
         items, scores = await self._batches.rank(fitted, history, wanted.k)
-        there = items[items >= 0]
-        ids, title = fitted.catalogue.items.take(there), fitted.catalogue.titles.title
-        named = zip(ids, there.tolist(), scores.tolist(), strict=False)
-        listed = [
-            Recommendation(id, title(at), score, rank)
-            for rank, (id, at, score) in enumerate(named, 1)
-        ]
-        return listed, serving.version
+        ids, title = fitted.catalogue.items, fitted.catalogue.titles.title
+        return [
+            {"item": ids[at], "title": title(at), "score": score}
+            for at, score in zip(items.tolist(), scores.tolist(), strict=True)
+            if at >= 0
+        ], serving.version
 
     async def similar(self, tenant: str, item: str | int, k: int) -> tuple[list[Any], str]:
         """Return the items most like one."""
@@ -275,6 +281,19 @@ class Service:
                 self.shelf.look()
             except Exception as error:  # the store may be out of reach for a while
                 failed("look_failed", error)
+
+
+def lines(listed: Iterable[Recommendation], explain: bool, explored: bool) -> list[Line]:
+    """Return a list as the answers hold it."""
+    found = []
+    for one in listed:
+        line: Line = {"item": one.item, "title": one.title, "score": one.score}
+        if explain:
+            line["reason"] = one.reason
+        if explored:
+            line |= {"propensity": float(one.propensity), "explored": bool(one.explored)}
+        found.append(line)
+    return found
 
 
 def _by_the_public_face(

@@ -66,6 +66,8 @@ def history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> li
         stored: events of the user, oldest first.
         person: of the request.
     """
+    if not stored:
+        return given(catalogue, person.history)
     rule, entries = catalogue.schema.evidence, list[Entry]()
     at = catalogue.items.find([event.item for event in stored])
     for place, event in zip(at, stored, strict=True):
@@ -81,14 +83,21 @@ def given(catalogue: Catalogue, said: Iterable[Past | str | int]) -> list[Entry]
     Raises:
         UnknownItemError: an item is not in the catalogue.
     """
-    return [_entry(catalogue, one) if isinstance(one, Past) else one for one in said]
+    find, of_event = catalogue.titles.find, catalogue.schema.evidence.of_event
+    entries = list[Entry]()
+    for one in said:
+        if isinstance(one, Past):
+            plain = of_event(one.event) if one.event is not None else None
+            if plain is None or one.rating is not None or one.value is not None:
+                entries.append(_entry(one))
+            else:
+                entries.append(Understood(find(one.item), plain))
+        else:
+            entries.append(one)
+    return entries
 
 
-def _entry(catalogue: Catalogue, one: Past) -> Entry:
-    if one.rating is None and one.value is None and one.event is not None:
-        plain = catalogue.schema.evidence.of_event(one.event)
-        if plain is not None:
-            return Understood(catalogue.titles.find(one.item), plain)
+def _entry(one: Past) -> Entry:
     said: dict[str, Any] = {"item": one.item}
     for name, value in (("event", one.event), ("rating", one.rating), ("value", one.value)):
         if value is not None:

@@ -11,7 +11,6 @@ from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.responses import Response
 
 from warmstart.core.errors import (
@@ -76,7 +75,11 @@ def response(error: Exception) -> Response:
     return _answer(500, "internal", "something went wrong inside; it is in the service's log")
 
 
-async def handle(_: Request, error: Exception) -> Response:
+TOLD = (WarmstartError, HTTPException, RequestValidationError)
+"""Exceptions of routes that are answered by what they say."""
+
+
+def handle(error: Exception) -> Response:
     """Answer an exception of a route; a fault of ours is logged, too."""
     if isinstance(error, StoreError):  # whose words name no user
         failed("store_failed", error, reason=str(error)[:200])

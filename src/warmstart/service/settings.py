@@ -37,6 +37,8 @@ class ServiceConfig(Config):
         models: folder that models may be loaded from; None: beside the first one.
         content_root: folder of the images and sounds that new items name; None: they name none.
         trust_encoders: whether texts may be sent to addresses that the model names.
+        approximate: whether candidates come from an approximate index, see
+            `Recommender.approximate`; it is built as a model is loaded.
         deadline_seconds: for an answer of `/v1/ask`, a language model included.
     """
 
@@ -52,4 +54,5 @@ class ServiceConfig(Config):
     models: Path | None = None
     content_root: Path | None = None
     trust_encoders: bool = False
+    approximate: bool = False
     deadline_seconds: float = Field(2.0, gt=0, le=60)

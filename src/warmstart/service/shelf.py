@@ -27,7 +27,13 @@ class Shelf:
     """
 
     def __init__(
-        self, path: Path, store: Store, reading: Reading, *, models: Path | None = None
+        self,
+        path: Path,
+        store: Store,
+        reading: Reading,
+        *,
+        models: Path | None = None,
+        approximate: bool = False,
     ) -> None:
         """Load the first model.
 
@@ -36,12 +42,15 @@ class Shelf:
             store: of the changes of items.
             reading: of their rows.
             models: folder that others may be loaded from; None: that of the first one.
+            approximate: whether each gets an approximate index as it is loaded.
 
         Raises:
             ArtifactError: the model is damaged.
+            ConfigError: the method has no approximate index.
+            MissingExtraError: what builds one is not installed.
             StoreError: the changes cannot be read.
         """
-        self._store, self._reading = store, reading
+        self._store, self._reading, self._approximate = store, reading, approximate
         self.path = path
         self.folder = (models or path.absolute().parent).resolve()
         self._changing, self._loading = threading.Lock(), threading.Lock()
@@ -127,6 +136,8 @@ class Shelf:
         try:
             version = f"{path.name}@{_digest(path)}"
             model = load(path)
+            if self._approximate:
+                model.approximate()
         except OSError as error:
             raise ArtifactError(f"{path.name} cannot be read ({error.strerror})") from None
         serving = Serving(version, model, self._store, self._reading)
@@ -152,5 +163,10 @@ def _digest(path: Path) -> str:
     """Return what tells this model from every other: its manifest holds the hashes of its files."""
     manifest = path / MANIFEST
     if not manifest.is_file():
-        raise ArtifactError(f"{path.name} is no saved model; it has no {MANIFEST}")
+        what = "it has no " + MANIFEST if path.is_dir() else "there is no such folder"
+        # over HTTP, too, so it tells no more of the path than its last part
+        raise ArtifactError(
+            f"{path.name} is no saved model: {what}; give the folder that `warmstart train --out` "
+            "or `save` wrote"
+        )
     return hashlib.sha256(manifest.read_bytes()).hexdigest()[:12]

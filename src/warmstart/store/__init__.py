@@ -9,7 +9,6 @@ from warmstart.store.store import (
     Receipt,
     Store,
     Training,
-    UserExport,
 )
 
 __all__ = [
@@ -20,6 +19,5 @@ __all__ = [
     "Receipt",
     "Store",
     "Training",
-    "UserExport",
     "open_store",
 ]

@@ -11,7 +11,7 @@ from warmstart.data.ids import Id
 from warmstart.store import api_keys, user_events
 from warmstart.store.database import Connection, Database
 from warmstart.store.group_commit import GroupCommit
-from warmstart.store.packed import packed, unpacked
+from warmstart.store.packed import packed
 from warmstart.store.store import (
     ApiKey,
     Change,
@@ -21,7 +21,6 @@ from warmstart.store.store import (
     Receipt,
     Scope,
     Training,
-    UserExport,
 )
 
 T = TypeVar("T")
@@ -74,24 +73,9 @@ class SqlStore:
         return self._read(lambda connection: user_events.users(connection, whose))
 
     def delete_user(self, tenant: str, user: Id, *, now: float) -> int:
-        """Delete a user's events and posteriors; return how many events there were."""
+        """Delete a user's events; return how many there were."""
         whose, who, salt = _tenant(tenant), packed(user, "user"), self._salt
         return self._write(lambda connection: user_events.delete(connection, salt, whose, who, now))
-
-    def export(self, tenant: str, user: Id) -> UserExport:
-        """Return everything that is held about a user."""
-        whose, who = _tenant(tenant), packed(user, "user")
-
-        def everything(connection: Connection) -> UserExport:
-            models = connection.rows(
-                "SELECT model FROM posteriors WHERE tenant = :tenant AND user_id = :user "
-                "ORDER BY model",
-                {"tenant": whose, "user": who},
-            )
-            found = user_events.of_user(connection, whose, who)
-            return UserExport(user, tuple(found), tuple(str(unpacked(m)) for (m,) in models))
-
-        return self._read(everything)
 
     def training(self, tenant: str) -> Training:
         """Return all events as they stand at one moment."""
@@ -157,48 +141,6 @@ class SqlStore:
         whose = _tenant(tenant)
         return self._write(lambda connection: api_keys.revoke(connection, whose, id, now))
 
-    def posterior(self, tenant: str, user: Id, model: str, last_event: Id) -> bytes | None:
-        """Return the posterior that is cached for a model after this event, if there is one."""
-        values = _cached(tenant, user, model, last_event)
-        found = self._read(
-            lambda connection: connection.rows(
-                "SELECT posterior FROM posteriors WHERE tenant = :tenant AND user_id = :user "
-                "AND model = :model AND last_event = :last_event",
-                values,
-            )
-        )
-        return bytes(found[0][0]) if found else None
-
-    def keep_posterior(
-        self, tenant: str, user: Id, model: str, last_event: Id, posterior: bytes
-    ) -> bool:
-        """Cache a posterior in place of the one before; return False for a deleted user."""
-        values = {**_cached(tenant, user, model, last_event), "posterior": posterior}
-        salt = self._salt
-
-        def keep(connection: Connection) -> bool:
-            if user_events.is_deleted(connection, salt, values["tenant"], values["user"]):
-                return False
-            connection.change(
-                "INSERT INTO posteriors (tenant, user_id, model, last_event, posterior) "
-                "VALUES (:tenant, :user, :model, :last_event, :posterior) "
-                "ON CONFLICT (tenant, user_id, model) DO UPDATE "
-                "SET last_event = excluded.last_event, posterior = excluded.posterior",
-                [values],
-            )
-            return True
-
-        return self._write(keep)
-
-    def drop_posteriors(self, tenant: str, *, but: str | None = None) -> int:
-        """Drop cached posteriors, except those of the model `but`; return how many."""
-        values = {"tenant": _tenant(tenant), "but": b"" if but is None else packed(but, "model")}
-        return self._write(
-            lambda connection: connection.change(
-                "DELETE FROM posteriors WHERE tenant = :tenant AND model <> :but", [values]
-            )
-        )
-
     def healthy(self) -> Health:
         """Say whether the store reads and writes now; the writing is tried."""
         problem = self._database.problem()
@@ -236,15 +178,6 @@ def _tenant(tenant: str) -> bytes:
     if not isinstance(tenant, str) or not tenant:
         raise DataError(f"the tenant is {tenant!r}; give its name")
     return packed(tenant, "tenant", most=64)  # it is part of every index
-
-
-def _cached(tenant: str, user: Id, model: str, last_event: Id) -> dict[str, Any]:
-    return {
-        "tenant": _tenant(tenant),
-        "user": packed(user, "user"),
-        "model": packed(model, "model"),
-        "last_event": packed(last_event, "id of an event"),
-    }
 
 
 def _try(connection: Connection) -> None:

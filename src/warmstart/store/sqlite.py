@@ -54,6 +54,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             id TEXT NOT NULL PRIMARY KEY, salt BLOB NOT NULL, digest BLOB NOT NULL,
             tenant BLOB NOT NULL, scopes TEXT NOT NULL, created REAL NOT NULL, revoked REAL)""",
     ),
+    ("DROP TABLE posteriors",),  # what was meant to be cached there is sooner made again
 )
 """Statements that lead from each version of the tables to the next; old ones are never edited."""
 

@@ -26,7 +26,8 @@ class Event:
         id: the client's own; an event sent again under the same id is kept once.
         user: who did it.
         item: with what.
-        event: what was done, such as "like" or "rating"; at most 64 printable characters.
+        event: what was done, such as "like" or "rating", or "undo", which takes back all that the
+            user did with the item before; at most 64 printable characters.
         value: how much, such as stars; None where the event says it all.
         timestamp: when, in seconds since the epoch.
     """
@@ -91,23 +92,10 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
-class UserExport:
-    """Everything that the store holds about one user.
-
-    Attributes:
-        user: who.
-        events: theirs, oldest first.
-        models: versions of the models for which a posterior is cached.
-    """
-
-    user: Id
-    events: tuple[Event, ...]
-    models: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Training:
-    """All events of a tenant, for the next training; deleted users are not among them.
+    """All events of a tenant that stand, for the next training.
+
+    Neither deleted users are among them, nor events that were taken back by a later "undo".
 
     Attributes:
         table: user, item, event, value and timestamp, in the order in which they came. Ids are
@@ -134,7 +122,7 @@ class Health:
 
 
 class Store(Protocol):
-    """Events, changes of items, keys and cached posteriors, by tenant.
+    """Events, changes of items and keys, by tenant.
 
     Any thread may call any method. What writes returns when the disk has it, or raises and has
     kept nothing. Every method raises a StoreError where the database fails, and a DataError where
@@ -163,15 +151,11 @@ class Store(Protocol):
         ...
 
     def delete_user(self, tenant: str, user: Id, *, now: float) -> int:
-        """Delete a user's events and posteriors; return how many events there were.
+        """Delete a user's events; return how many there were.
 
         A tombstone stays, which tells the user again but does not name them; later events of the
         user are refused.
         """
-        ...
-
-    def export(self, tenant: str, user: Id) -> UserExport:
-        """Return everything that is held about a user."""
         ...
 
     def training(self, tenant: str) -> Training:
@@ -208,23 +192,6 @@ class Store(Protocol):
 
     def revoke_key(self, tenant: str, id: str, *, now: float) -> bool:
         """Revoke a key at once; return whether it was there and good."""
-        ...
-
-    def posterior(self, tenant: str, user: Id, model: str, last_event: Id) -> bytes | None:
-        """Return the posterior that is cached for a model after this event, if there is one."""
-        ...
-
-    def keep_posterior(
-        self, tenant: str, user: Id, model: str, last_event: Id, posterior: bytes
-    ) -> bool:
-        """Cache a posterior in place of the one before; return False for a deleted user."""
-        ...
-
-    def drop_posteriors(self, tenant: str, *, but: str | None = None) -> int:
-        """Drop cached posteriors, except those of the model `but`; return how many.
-
-        They can be made again from the events at any time.
-        """
         ...
 
     def healthy(self) -> Health:

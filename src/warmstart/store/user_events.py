@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from warmstart.core.errors import DataError
+from warmstart.data.evidence import UNDO
 from warmstart.data.ids import Id
 from warmstart.store.database import Connection, rows_of
 from warmstart.store.packed import packed, unpacked
@@ -86,7 +87,6 @@ def delete(connection: Connection, salt: bytes, tenant: bytes, user: bytes, now:
     """Delete a user and leave the tombstone; return how many events there were."""
     connection.forget()
     whose = [{"tenant": tenant, "user": user}]
-    connection.change("DELETE FROM posteriors WHERE tenant = :tenant AND user_id = :user", whose)
     count = connection.change(
         "DELETE FROM events WHERE tenant = :tenant AND user_id = :user", whose
     )
@@ -94,18 +94,14 @@ def delete(connection: Connection, salt: bytes, tenant: bytes, user: bytes, now:
     return count
 
 
-def is_deleted(connection: Connection, salt: bytes, tenant: bytes, user: bytes) -> bool:
-    """Return whether a user has a tombstone."""
-    return bool(_deleted(connection, salt, tenant, {user}))
-
-
 def training(connection: Connection, tenant: bytes) -> Training:
-    """Return all events of a tenant in the order they came, and the hash of them."""
+    """Return all events of a tenant that stand, in the order they came, and the hash of them."""
     found = connection.rows(
         "SELECT user_id, item_id, event, value, timestamp FROM events WHERE tenant = :tenant "
         "ORDER BY number",
         {"tenant": tenant},
     )
+    found = _standing(found)
     users, items, events, values, times = list(zip(*found, strict=True)) or [()] * 5
     table = pa.table(
         {
@@ -123,6 +119,24 @@ def training(connection: Connection, tenant: bytes) -> Training:
     for numbers in (values, times):
         digest.update(np.array(numbers, "<f8").tobytes())  # only a missing value is NaN
     return Training(table, digest.hexdigest())
+
+
+def _standing(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the rows without those that were taken back, and without what takes them back.
+
+    Args:
+        rows: user, item, event, value and timestamp, in the order they came.
+    """
+    undone: dict[tuple[bytes, bytes], tuple[float, int]] = {}
+    for at, (user, item, event, _, time) in enumerate(rows):
+        if event.strip().casefold() == UNDO:
+            undone[user, item] = max((time, at), undone.get((user, item), (time, at)))
+    if not undone:
+        return rows
+    never = (-math.inf, -1)
+    return [
+        row for at, row in enumerate(rows) if (row[4], at) > undone.get((row[0], row[1]), never)
+    ]
 
 
 def _deleted(connection: Connection, salt: bytes, tenant: bytes, users: set[bytes]) -> set[bytes]:

@@ -38,6 +38,7 @@ _KINDS: tuple[tuple[Kind, str], ...] = (
 _MAKERS = r"director|author|writer|artist|creator|brand|composer|导演|作者|歌手|品牌"
 _ACTORS = r"actor|actress|cast|star|演员|主演"
 _CHINESE = re.compile("[\u3400-\u9fff]")
+_ASIDE = re.compile(r"\s*\([^()]*\)$")  # Lee Unkrich(co-director)
 _MANY = 100  # a column of more values is one of names, of people or of makers
 _HINTS = frozenset((  # they lean to a category and do not name it: a funny crime film
     "funny", "hilarious", "humor", "humour", "scary", "spooky", "kids", "children", "family",
@@ -212,7 +213,7 @@ class Attributes:
         for column, values in self.values.items():
             for value in values:
                 own = _plain(value)
-                names = {own: True}
+                names = {own: True, _plain(_ASIDE.sub("", value)) or own: True}
                 if len(values) <= _MANY:
                     names |= {n: n not in _HINTS for n in also_called(value)}
                     for name in list(names):

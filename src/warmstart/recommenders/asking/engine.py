@@ -122,7 +122,7 @@ def answer(
     )
     histories = _histories(retriever, state, resolved)
     count = most(wish.count, k)
-    flags = [*reading.flags, *resolved.notes]
+    flags, tokens = [*reading.flags, *resolved.notes], reading.tokens
     asked: str | None = None
     if resolved.conflict is not None:
         found = Found(np.zeros(0, np.int64), np.zeros(0, np.float32), None)
@@ -145,7 +145,8 @@ def answer(
         elif model is not None and reorder is not None:
             left = deadline_seconds * (1 - _RESERVE) - (now() - begun)
             said = clean(query, MOST_CHARS)
-            found = reordered(found, said, catalogue.titles, model, reorder, seconds=left)
+            found, spent = reordered(found, said, catalogue.titles, model, reorder, seconds=left)
+            tokens += spent
         found = replace(found, items=found.items[:count], scores=found.scores[:count])
     flags += found.flags
     if 0 < len(found.items) < count:
@@ -177,7 +178,7 @@ def answer(
         parsed=wish.model_copy(update={"filters": resolved.filters}),
         mode=reading.mode,
         latency_ms=1000 * (now() - begun),
-        tokens=reading.tokens,
+        tokens=tokens,
         question=None if asked is None else plain(asked),
         refused=(*turn.refused, *resolved.refused),
         flags=tuple(map(plain, flags)),

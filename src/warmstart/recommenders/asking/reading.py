@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from warmstart.encoders.glossary import also_called
-from warmstart.llm.model import LanguageModel, Message, Mode, Reply
+from warmstart.llm.model import Chances, LanguageModel, Message, Mode, Reply
 from warmstart.llm.parse import parse as parse_by_model
 from warmstart.llm.wish import Wish
 from warmstart.recommenders.asking.attributes import Attributes
@@ -68,7 +68,7 @@ def read(
         return Reading(wish, flags=("the model cannot be held to a schema: read by rules",))
     if seconds < LEAST_SECONDS:
         return Reading(wish, flags=("no time for the model: read by rules",))
-    counted = _Counted(model)
+    counted = Counted(model)
     found = within(
         seconds,
         lambda: parse_by_model(
@@ -149,8 +149,13 @@ def within(seconds: float, work: Callable[[], T]) -> T | None:
     return answers[0] if answers else None
 
 
-class _Counted:
-    """A language model whose tokens are counted."""
+class Counted:
+    """A language model whose tokens are counted.
+
+    Attributes:
+        model: that is asked.
+        tokens: that it has read and written.
+    """
 
     def __init__(self, model: LanguageModel) -> None:
         self.model, self.tokens = model, 0
@@ -158,6 +163,7 @@ class _Counted:
 
     @property
     def mode(self) -> Mode:
+        """How the model is held to a schema."""
         return self.model.mode
 
     def complete(
@@ -168,6 +174,7 @@ class _Counted:
         max_tokens: int = 256,
         timeout_seconds: float = 30.0,
     ) -> Reply:
+        """Return the model's answer, and count."""
         reply = self.model.complete(
             messages, schema=schema, max_tokens=max_tokens, timeout_seconds=timeout_seconds
         )
@@ -180,5 +187,9 @@ class _Counted:
         choices: Sequence[str],
         *,
         timeout_seconds: float = 30.0,
-    ) -> list[float] | None:
-        return self.model.choose(messages, choices, timeout_seconds=timeout_seconds)
+    ) -> Chances | None:
+        """Return how likely each answer is, and count."""
+        found = self.model.choose(messages, choices, timeout_seconds=timeout_seconds)
+        if found is not None:
+            self.tokens += found.prompt_tokens + found.tokens
+        return found

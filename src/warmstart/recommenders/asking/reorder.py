@@ -17,7 +17,7 @@ from warmstart.core.config import Config
 from warmstart.core.rng import generator
 from warmstart.llm.model import LanguageModel
 from warmstart.llm.rerank import CODES, rerank
-from warmstart.recommenders.asking.reading import LEAST_SECONDS, within
+from warmstart.recommenders.asking.reading import LEAST_SECONDS, Counted, within
 from warmstart.recommenders.asking.retrieve import Found
 from warmstart.recommenders.titles import Titles
 
@@ -49,8 +49,8 @@ def reordered(
     config: Reranking,
     *,
     seconds: float,
-) -> Found:
-    """Return a list with its head reordered, or as it was, flagged.
+) -> tuple[Found, int]:
+    """Return a list with its head reordered, or as it was, flagged; and the tokens of that.
 
     Args:
         found: the list, best first.
@@ -62,13 +62,13 @@ def reordered(
     """
     n = min(len(found.items), config.candidates)
     if n < 2:
-        return found
+        return found, 0
     names = [titles.title(int(item)) for item in found.items[:n]]
-    rng = generator(0, "rerank", query)
+    rng, counted = generator(0, "rerank", query), Counted(model)
 
     def work() -> list[int]:
         order = rerank(
-            model, query, names, found.scores[:n], most_ranks=config.most_ranks,
+            counted, query, names, found.scores[:n], most_ranks=config.most_ranks,
             permutations=config.permutations, weight=config.weight, rng=rng,
             timeout_seconds=seconds,
         )  # fmt: skip
@@ -77,6 +77,6 @@ def reordered(
 
     order = None if seconds < LEAST_SECONDS else within(seconds, work)
     if order is None or sorted(order) != list(range(n)):
-        return replace(found, flags=(*found.flags, KEPT))
+        return replace(found, flags=(*found.flags, KEPT)), counted.tokens
     full = [*order, *range(n, len(found.items))]
-    return replace(found, items=found.items[full], scores=found.scores[full])
+    return replace(found, items=found.items[full], scores=found.scores[full]), counted.tokens

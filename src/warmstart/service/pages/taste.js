@@ -31,18 +31,22 @@ keep();
 export function vote(card, event) {
   taste.votes = taste.votes.filter((one) => one.item !== card.item);
   taste.votes.push({ item: card.item, title: card.title, tags: card.tags ?? [], event });
-  taste.changes += 1;
-  keep();
-  const id = `${taste.visitor}-${taste.changes}-${hash(String(card.item))}`;
-  const kept = { id, user: taste.visitor, item: card.item, event };
-  // the list comes from the votes in this tab; a key that may not write is no reason to stop
-  return call("POST", "/v1/events", { events: [kept] }).catch(() => null);
+  return kept(card.item, event);
 }
 
-/** Take a vote back, here; what happened stays in the service's record until it is forgotten. */
+/** Take a vote back, here and in the service: neither counts it any more. */
 export function unvote(item) {
   taste.votes = taste.votes.filter((one) => one.item !== item);
+  return kept(item, "undo");
+}
+
+function kept(item, event) {
+  taste.changes += 1;
   keep();
+  const id = `${taste.visitor}-${taste.changes}-${hash(String(item))}`;
+  const said = { id, user: taste.visitor, item, event };
+  // the list comes from the votes in this tab; a key that may not write is no reason to stop
+  return call("POST", "/v1/events", { events: [said] }).catch(() => null);
 }
 
 export function pass(item) {

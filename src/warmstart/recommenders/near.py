@@ -1,0 +1,125 @@
+"""The default method on a large catalogue: candidates of an index, joined with the neighbours.
+
+A score is an inner product plus short lists of neighbours. The index finds what has a large
+product; the lists of the user's events name what they move. What is in either is scored exactly, so
+that only an item that neither names can be missed.
+
+Items that came or moved after the index was built are always candidates. Where a filter leaves few
+items, where so many came that the index says little, and where popularity is penalised, the whole
+catalogue is ranked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from warmstart.core.rng import generator
+from warmstart.core.types import FloatArray, Histories, IntArray
+from warmstart.index.approximate import Approximate, ApproximateConfig
+
+if TYPE_CHECKING:
+    from warmstart.recommenders.default import Default
+
+_LEAST, _PER_PLACE = 200, 10  # candidates of the index
+_NEIGHBOURS = 400  # candidates of the lists, those that they move most
+_MOST_FRESH = 20_000
+_FEW = 20  # where a filter leaves fewer than so many items for each candidate, all are ranked
+_ASKED, _MOST_SHOTS = 512, 20  # made-up users whose queries the index is learned from
+
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """An index, and the items that it does not know as they are.
+
+    Attributes:
+        index: of the first items.
+        moved: indices of those among them that are elsewhere by now, ascending.
+    """
+
+    index: Approximate
+    moved: IntArray
+
+    @classmethod
+    def of(cls, method: Default, config: ApproximateConfig | None) -> Near:
+        """Build the index of a method's items, for users such as its own."""
+        seed = 0 if config is None else config.seed
+        asked = method.asked(made_up(method.parts.log_popularity, seed)).queries
+        return cls(Approximate.of(method.vectors, asked, config), np.zeros(0, np.int64))
+
+    def without(self, items: IntArray) -> Near:
+        """Return the same where these items have moved."""
+        return replace(self, moved=np.union1d(self.moved, items[items < len(self.index)]))
+
+    def top_k(
+        self,
+        method: Default,
+        histories: Histories,
+        k: int,
+        allowed: npt.NDArray[np.bool_] | None,
+    ) -> tuple[IntArray, FloatArray] | None:
+        """Return the users' `k` best items and scores; None where all must be ranked.
+
+        Args:
+            method: of which this is the index.
+            histories: the users, without strengths of likes.
+            k: length of the lists, at most the number of items.
+            allowed: (items,) which items may be returned; None for all.
+        """
+        n_items = len(method.parts.log_popularity)
+        fresh = np.union1d(self.moved, np.arange(len(self.index), n_items))
+        if method.lent_gates is not None:
+            fresh = np.union1d(fresh, method.unmet)  # their scores are moved once more
+        n = max(_LEAST, _PER_PLACE * k)
+        few = allowed is not None and allowed.sum() < _FEW * n
+        if few or n_items < _FEW * n or len(fresh) > _MOST_FRESH:
+            return None
+        if method.config.popularity_penalty:  # it is on the scale of all of a user's scores
+            return None
+        asked = method.asked(histories)
+        found = self.index.search(asked.queries, n + int(histories.shots.max(initial=0)), allowed)
+        items = np.full((len(histories), k), -1, np.int32)
+        scores = np.full((len(histories), k), -np.inf, np.float32)
+        moves = method.moves(histories, asked)
+        moved = np.zeros(n_items, np.float32)  # by the lists of one user after the other
+        place = np.empty(n_items, np.int32)
+        for user in range(len(histories)):
+            listed = []
+            for columns, data, ends in moves:
+                part = slice(*ends[user : user + 2])
+                np.add.at(moved, columns[part], data[part])
+                listed.append(columns[part])
+            every = np.concatenate(listed) if listed else fresh[:0]
+            order = np.arange(len(every), dtype=np.int32)
+            place[every] = order  # the last of equal ones stays, which is quicker than to sort
+            touched = every[place[every] == order]
+            most = touched
+            if len(touched) > _NEIGHBOURS:
+                most = touched[np.argpartition(-moved[touched], _NEIGHBOURS)[:_NEIGHBOURS]]
+            tried = np.unique(np.concatenate([found[user][found[user] >= 0], most, fresh]))
+            seen = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
+            tried = tried[~np.isin(tried, seen)]
+            if allowed is not None:
+                tried = tried[allowed[tried]]
+            if len(tried) < k:
+                return None  # the index saw too little
+            scored = method.products(tried, asked.queries[user]) + moved[tried]
+            moved[touched] = 0
+            scored = method.lifted(histories.take(np.array([user])), tried, scored)
+            order = np.lexsort((tried, -scored))[:k]
+            items[user], scores[user] = tried[order], scored[order]
+        return items, scores
+
+
+def made_up(log_popularity: FloatArray, seed: int, n: int = _ASKED) -> Histories:
+    """Return `n` users who like items as often as everybody does, up to 20 of them."""
+    rng = generator(seed, "near")
+    share = np.exp(log_popularity.astype(np.float64))
+    shots = rng.integers(0, min(_MOST_SHOTS, len(share)) + 1, n)
+    drawn = rng.choice(len(share), int(shots.sum()), p=share / share.sum())
+    ends = np.concatenate([[0], np.cumsum(shots)])
+    ones = np.ones(len(drawn), np.float32)
+    return Histories(ends, drawn.astype(np.int32), ones)
