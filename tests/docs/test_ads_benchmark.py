@@ -1,6 +1,7 @@
 """The scores of the ads' benchmark against scikit-learn, and its tables against its records."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from benchmarks.ads.real_logs import smoothed
 from benchmarks.ads.scores import calibration_error, counted_rows_of, placements, rows_of
 from benchmarks.tables import _line
 from sklearn.metrics import log_loss, roc_auc_score
+from tests.docs.test_docs import run as run_page
 
 
 @pytest.fixture
@@ -78,3 +80,15 @@ def test_every_committed_row_is_in_the_table():
             for row in record["rows"]:
                 if row["metric"].startswith("logloss"):
                     assert f"{row['mean']:.5f}" in table
+
+
+def test_the_page_runs_and_its_rules_hold(capsys):
+    page = Path(__file__).parents[2] / "docs" / "ads.md"
+    names = run_page(page, page.read_text("utf8"))
+    first = [line.split() for line in capsys.readouterr().out.splitlines()[:3]]
+    assert [row[0] for row in first] == ["1", "2", "3"]
+    worth = [int(row[2]) for row in first]
+    assert worth == sorted(worth, reverse=True)
+    listed = [line.ad for line in names["found"]]
+    assert 5 not in listed  # capped
+    assert "summer sale" in names["model"].coding.ads
