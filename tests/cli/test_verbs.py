@@ -9,7 +9,8 @@ import pytest
 from warmstart.evaluation import Report
 
 VERBS = (
-    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "ads", "llm",
+    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "ads",
+    "llm",
 )  # fmt: skip
 
 

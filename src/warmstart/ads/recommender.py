@@ -258,11 +258,10 @@ class AdRecommender:
         listed: IntArray = order[: min(k, int((~barred).sum()))]
         propensity, new = np.ones(len(listed)), np.zeros(len(listed), bool)
         if share:
-            found = explore(
-                listed, worth, self._spread(log, bid, scores, pays_for), share,
-                rng if rng is not None else np.random.default_rng(),
-            )  # fmt: skip
-            listed, propensity, new = found.items, found.propensity, found.new
+            spread = self._spread(log, bid, scores, pays_for)
+            draws = rng if rng is not None else np.random.default_rng()
+            found = explore(listed[None], worth[None], spread[None], share, draws)
+            listed, propensity, new = found.items[0], found.propensity[0], found.new[0]
         return [
             RankedAd(
                 rank,

@@ -220,7 +220,7 @@ def systematic_samples(among: _Chances, rng: np.random.Generator) -> IntArray:
     return found
 
 
-def _most_promising(scores: _Chances, spread: FloatArray) -> IntArray:
+def _most_promising(scores: _Chances, spread: _Values) -> IntArray:
     """Return (users, candidates) the items with the highest mean plus three spreads."""
     most = min(MOST_CANDIDATES, scores.shape[1])
     reach = scores + 3 * np.asarray(spread, np.float64)
