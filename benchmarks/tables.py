@@ -20,9 +20,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ads.real_table import policy_table, real_table
 from benchmarks.asking import list_tables, safety_tables
 from benchmarks.asking import tables as asking
 from benchmarks.asking.tuning_table import tuning_table
+from benchmarks.bias.tables import remedies_table
 from benchmarks.content import tables as content
 from benchmarks.content.text_tables import text_to_list_table
 from benchmarks.learners import tables as learners
@@ -207,6 +209,8 @@ def newest_records(folder: Path, *keys: str) -> list[tuple[str, dict[str, Any]]]
 
 
 TABLES: dict[str, Callable[[], str]] = {
+    "ads-real": lambda: real_table(_line),
+    "ads-off-policy": lambda: policy_table(_line),
     "aliases": aliases_table,
     "events": events_table,
     "results": lambda: short_table(newest()),
@@ -219,6 +223,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "learners-behaviours": lambda: learners.behaviours_tables(_line, short),
     "learners-cost": lambda: learners.cost_tables(_line),
     "learners-search": lambda: learners.search_table(_line, short),
+    "onboarding-choice": lambda: onboarding.choice_table(_line),
     "onboarding-ml-100k": lambda: onboarding.compare_tables("ml-100k", _line),
     "onboarding-ml-1m": lambda: onboarding.compare_tables("ml-1m", _line),
     "cold-films": lambda: content.cold_table("cold-items", "cold_items", _line, short),
@@ -242,6 +247,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "service-approximate": lambda: service.approximate_table(_line),
     "service-posterior": lambda: service.posterior_table(_line),
     "tuning": lambda: tuning_table(_line, short),
+    "remedies": lambda: remedies_table(_line, short),
     "cold-videos": lambda: content.cold_table("tiktok", "tiktok", _line, short),
 }
 """Marker name → what stands between its markers."""

@@ -12,12 +12,12 @@ TITLES = {"ml-100k": "MovieLens-100K", "ml-1m": "MovieLens-1M"}
 _SHOWN = (("rmse", (1, 3, 5, 10)), ("ndcg@10", (1, 3, 5, 10)))
 
 
-def newest(dataset: str) -> tuple[str, dict[str, Any]] | None:
+def newest(dataset: str, experiment: str = "onboarding") -> tuple[str, dict[str, Any]] | None:
     """Return (file stem, record) of the newest result on a dataset."""
     found: tuple[str, dict[str, Any]] | None = None
     for path in sorted(RESULTS.glob("onboarding-*.json")):
         record = json.loads(path.read_text("utf8"))
-        if record["dataset"] != dataset:
+        if (record["dataset"], record["experiment"]) != (dataset, experiment):
             continue
         if found is None or record["date"] > found[1]["date"]:
             found = path.stem, record
@@ -39,6 +39,47 @@ def compare_tables(dataset: str, line: Callable[[Iterable[str]], str]) -> str:
             _differences(record, policy, line),
         ]
     parts.append(_about(stem, record))
+    return "\n\n".join(parts)
+
+
+def choice_table(line: Callable[[Iterable[str]], str]) -> str:
+    """Return what settings and the default policy were chosen by."""
+    parts = []
+    for dataset, title in TITLES.items():
+        known = newest(dataset, "onboarding-choice")
+        if known is None:
+            parts.append(f"`python -m benchmarks.onboarding.choose {dataset}` adds a result.")
+            continue
+        stem, record = known
+        numbers = ("3", "5", "10")
+        head = ["policy", *(f"RMSE {n}" for n in numbers), *(f"nDCG {n}" for n in numbers),
+                "mean nDCG", "struck out alone 5", "identical"]  # fmt: skip
+        lines = [line(head), line([":--", *("--:" for _ in head[1:])])]
+        best = max(row["counted"] for row in record["rows"])
+        for row in record["rows"]:
+            worth = f", nDCG worth {row['ranking']:g}" if "ranking" in row else ""
+            mean = f"{row['counted']:.4f}"
+            lines.append(
+                line(
+                    [
+                        row["policy"] + worth,
+                        *(f"{row['rmse'][n]:.4f}" for n in numbers),
+                        *(f"{row['ndcg@10'][n]:.4f}" for n in numbers),
+                        f"**{mean}**" if row["counted"] == best else mean,
+                        f"{row['ndcg@10, struck out alone']['5']:.4f}",
+                        f"{100 * row['identical']:.0f} %",
+                    ]
+                )
+            )
+        first = record["rows"][0]["ndcg@10"]["0"]
+        cuts = len(record["seeds"])
+        parts.append(
+            f"{title}, {record['users']:,} users who settle, {cuts} "
+            f"{'cut' if cuts == 1 else 'cuts'} of their ratings, open world; the closed form "
+            f"ranks; before any question the nDCG@10 is {first:.4f}:\n\n"
+            + "\n".join(lines)
+            + f"\n\n`benchmarks/onboarding/results/{stem}.json`."
+        )
     return "\n\n".join(parts)
 
 
@@ -90,11 +131,13 @@ def _differences(record: dict[str, Any], policy: str, line: Callable[[Iterable[s
 
 def _about(stem: str, record: dict[str, Any]) -> str:
     seeds = ", ".join(map(str, record["seeds"]))
+    light = record["config"].get("ranker") == "closed-form"
+    ranker = "The closed form ranks." if light else "The default method ranks."
     splits = "split" if len(record["seeds"]) == 1 else "splits"
     return (
         f"Columns: after so many questions; *answered*: of ten; *saved*: questions fewer than "
         f"popularity's ten for its RMSE / nDCG, – where it is not reached; *identical*: users who "
-        f"were asked the commonest sequence. {record['interviews']:,} interviews of "
+        f"were asked the commonest sequence. {ranker} {record['interviews']:,} interviews of "
         f"{record['users']:,} users in {len(record['seeds'])} {splits} (seeds {seeds}). "
         "Brackets: 95 % bootstrap interval over users; * p < 0.05 by a paired permutation test "
         "over users, Holm's correction over the policies and numbers of questions of one metric. "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "AdRecommender": "warmstart.ads.recommender",
     "Client": "warmstart.service.client",
     "Dataset": "warmstart.data",
     "load_dataset": "warmstart.data",
@@ -21,6 +22,7 @@ _HOME = {
     "maml": "warmstart.meta.arrays",
 }
 __all__ = [
+    "AdRecommender",
     "Client",
     "Dataset",
     "LLMRecommender",
@@ -33,6 +35,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from warmstart.ads.recommender import AdRecommender
     from warmstart.data import Dataset, load_dataset
     from warmstart.meta.arrays import maml
     from warmstart.recommenders import LLMRecommender, MetaRecommender, Recommender, load

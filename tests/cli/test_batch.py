@@ -176,7 +176,7 @@ def test_a_list_that_explores_says_how_likely_each_item_was(run, trained, tmp_pa
     ("args", "says"),
     [
         (("--explore", "2"), "explore must be a share from 0 to below 1, got 2.0"),
-        (("--explore", "0.1", "--histories", "x.csv", "--out", "y.csv"), "for one user"),
+        (("--log", "z.jsonl", "--histories", "x.csv", "--out", "y.csv"), "for one user"),
         (("--log", "nowhere/shown.jsonl"), "nowhere is no folder"),
     ],
 )

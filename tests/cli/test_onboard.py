@@ -101,6 +101,8 @@ def test_the_file_is_played_against_every_policy(run, trained, newcomers, tmp_pa
     assert len(starts) == 1
     assert set(record["identical"]["open"]) == set(POLICIES)
     assert record["identical"]["open"]["popularity"] == 1
+    lines = [line.split() for line in said.splitlines()]
+    assert next(line[-2:] for line in lines if line[:1] == ["popularity"]) == ["100", "%"]
     again = tmp_path / "again.json"
     run("onboard", trained, "--simulate", newcomers, "--policies", "thompson,popularity",
         "--questions", 2, "--json", again)  # fmt: skip

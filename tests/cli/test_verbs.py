@@ -8,7 +8,10 @@ import pytest
 
 from warmstart.evaluation import Report
 
-VERBS = ("demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "llm")
+VERBS = (
+    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "ads",
+    "llm",
+)  # fmt: skip
 
 
 def test_help_names_every_verb_and_fits_the_terminal(run):
@@ -19,8 +22,10 @@ def test_help_names_every_verb_and_fits_the_terminal(run):
         code, said, _ = run(verb, "--help")
         assert code == 0
         assert all(len(line) <= 80 for line in said.splitlines())
-    for verb in ("list", "fetch", "describe", "validate"):
+    for verb in ("list", "fetch", "describe", "validate", "lint"):
         assert run("data", verb, "--help")[0] == 0
+    for verb in ("train", "score", "report"):
+        assert run("ads", verb, "--help")[0] == 0
 
 
 def test_describe_shows_kinds_and_saves_a_schema_that_overrules(run, tables, tmp_path):

@@ -115,6 +115,14 @@ def test_the_page_on_content_runs(capsys):
     assert "reviews: 2 items from 5 reviews" in said
 
 
+def test_the_page_on_reports_runs(capsys):
+    page = ROOT / "docs" / "report.md"
+    names = run(page, page.read_text("utf8"))
+    before, after, taste = map(int, re.findall(r"\d+", capsys.readouterr().out))
+    assert before >= after > taste
+    assert names["html"].startswith("<!doctype html>")
+
+
 def test_the_page_on_exploring_runs(capsys):
     page = ROOT / "docs" / "exploration.md"
     names = run(page, page.read_text("utf8"))

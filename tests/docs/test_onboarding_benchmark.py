@@ -1,12 +1,13 @@
 """The benchmark of onboarding runs on little, and its page says what its code prints."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from benchmarks import records
-from benchmarks.onboarding import compare, tables
+from benchmarks.onboarding import choose, compare, tables
 from benchmarks.tables import _line
 from tests.docs.test_docs import run as run_page
 
@@ -58,6 +59,49 @@ def test_everybody_is_compared_on_the_same_users(record):
     popular = [s["saved"] for s in record["saved"] if s["policy"] == "popularity"]
     assert all(saved >= 0 for saved in popular)
     assert record["identical"]["open"]["greedy-list"] == 1
+
+
+def test_nobody_is_held_out_twice_or_settles_and_judges():
+    data = compare.load_dataset("synthetic")
+    config = compare.OnboardingBenchmark()
+    seen = set(compare.settling_users(data.n_users).tolist())
+    for seed in config.seeds:
+        who = set(compare.held_out(data, config, seed)[2].tolist())
+        assert len(who) == round(config.test_fraction * data.n_users)
+        assert not who & seen
+        seen |= who
+    with pytest.raises(ValueError, match="too few users for split 9"):
+        compare.held_out(data, config, 9)
+
+
+def test_choosing_learns_nothing_of_those_who_settle(tmp_path, monkeypatch):
+    """Their ratings could be anything else: what is learned stays, and what is judged moves."""
+    quick = {"policy": {"updates": 1, "questions": 10}, "list_length": 1, "practice_users": 100}
+    config = choose.Choice(
+        rankings=(0.3,),
+        policies=("random", "popularity"),
+        onboarding=choose.OnboardingConfig.parse(quick),
+    )
+    now, data = datetime(2026, 11, 29, tzinfo=UTC), choose.load_dataset("synthetic")
+    record = choose.run("synthetic", config, now)
+    assert [row["policy"] for row in record["rows"]] == ["random", "popularity", "reinforce"]
+    rows, chosen = data.interactions, compare.settling_users(data.n_users)
+    theirs = np.isin(rows.user, chosen)
+    other = replace(rows, rating=np.where(theirs, 6 - rows.rating, rows.rating))
+    monkeypatch.setattr(choose, "load_dataset", lambda name: replace(data, interactions=other))
+    turned = choose.run("synthetic", config, now)
+    for ours, again in zip(record["rows"], turned["rows"], strict=True):
+        assert ours.get("weights") == again.get("weights")
+        assert ours["rmse"] != again["rmse"]
+    for row in record["rows"]:
+        mean = np.mean([row["ndcg@10"][n] for n in choose.COUNTED])
+        assert row["counted"] == pytest.approx(mean, abs=1e-5)
+        assert 0 <= row["ndcg@10, struck out alone"][5] <= 1
+    record = record | {"dataset": "ml-100k"}
+    records.add(records.spelled(record), "onboarding-choice", record["date"], tmp_path)
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
+    assert "| reinforce, nDCG worth 0.3 |" in tables.choice_table(_line)
+    assert "No result yet" in tables.compare_tables("ml-100k", _line)
 
 
 def test_held_out_users_are_who_they_are():

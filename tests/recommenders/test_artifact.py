@@ -13,9 +13,9 @@ import pytest
 import safetensors.numpy as st
 
 import warmstart as ws
+from warmstart.core import sealed
 from warmstart.core.errors import ArtifactError, ConfigError
 from warmstart.core.registry import names
-from warmstart.recommenders import artifact
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +100,7 @@ def rewrite(folder, change, *, reseal=True):
     values = json.loads(path.read_text("utf8"))
     change(values)
     if reseal:
-        values["checksum"] = artifact._checksum(values)
+        values["checksum"] = sealed.checksum(values)
     path.write_text(json.dumps(values), "utf8")
 
 
@@ -262,6 +262,10 @@ def test_a_whole_mask_is_believed(copy):
     assert ws.load(copy).catalogue.removed.sum() == 2
 
 
+def no_record(folder):
+    rewrite(folder, lambda values: values["data"].update(met_users={"count": 3, "bits": "%"}))
+
+
 def heard_elsewhere(folder):
     arrays = st.load((folder / "model.safetensors").read_bytes())
     arrays["first_users.lenders"][-1] = 10**6
@@ -300,6 +304,7 @@ def test_a_model_from_before_first_users_serves_and_says_what_it_lacks(copy):
         (not_finite, "holds NaN or infinity"),
         (points_nowhere, "does not fit its method"),
         (wrong_shape, "does not fit its method"),
+        (no_record, "record of training users cannot be read"),
         (heard_elsewhere, "the first users are not those of 120 items"),
     ],
 )

@@ -35,8 +35,8 @@ PUBLIC = {
 
 def test_the_public_surface_is_what_it_was():
     assert sorted(ws.__all__) == [
-        "Client", "Dataset", "LLMRecommender", "MetaRecommender", "Recommender", "__version__",
-        "load", "load_dataset", "maml",
+        "AdRecommender", "Client", "Dataset", "LLMRecommender", "MetaRecommender", "Recommender",
+        "__version__", "load", "load_dataset", "maml",
     ]  # fmt: skip
     assert dir(ws) == sorted(ws.__all__)
     for name, wanted in PUBLIC.items():

@@ -23,6 +23,8 @@ _VERBS = {
     "serve": "Serve a saved model over HTTP, with a store of events, and pages.",
     "keys": "Make, list and revoke the keys of a service.",
     "compare": "Compare methods on users that none of them has seen.",
+    "report": "Bias, gaps and calibration of a model, on a page.",
+    "ads": "Advertisements: learn clicks and conversions, score a table, judge by a log.",
     "llm": "Language models: tune one to the scenarios of your catalogue.",
 }
 

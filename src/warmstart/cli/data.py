@@ -1,4 +1,4 @@
-"""`warmstart data`: list and fetch named datasets, describe what is in one, check one's own."""
+"""`warmstart data`: list and fetch named datasets, describe and check them, or your own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from warmstart.cli._lint import lint
 from warmstart.cli._reviews import describe_reviews
 from warmstart.cli._shared import rows_rule, write_json
 from warmstart.core.errors import ConfigError, DataError
@@ -25,8 +26,9 @@ from warmstart.data.named import CARDS
 from warmstart.data.reviews import read_reviews
 
 app = typer.Typer(
-    help="Named datasets and your own: list, fetch, describe, validate.", no_args_is_help=True
+    help="Named datasets and your own: list, fetch, describe, validate, lint.", no_args_is_help=True
 )
+app.command("lint")(lint)
 
 _Json = Annotated[
     Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -168,7 +169,8 @@ def _simulate(
     for line in result.notes:
         console.print(f"[yellow]{line}[/yellow]")
     for world in ("open", "closed"):
-        console.print(_table([row for row in result.rows if row.world == world], world))
+        rows = [row for row in result.rows if row.world == world]
+        console.print(_table(rows, world, result.identical[world]))
         console.print()
     if json is not None:
         write_json(
@@ -184,7 +186,7 @@ def _simulate(
         )
 
 
-def _table(rows: list[Row], world: str) -> Table:
+def _table(rows: list[Row], world: str, identical: Mapping[str, float]) -> Table:
     table = Table(title=f"{world} world", title_justify="left", box=None, padding=(0, 1, 0, 0))
     last = max((row.questions for row in rows), default=0)
     shown = [n for n in _SHOWN if n <= last] or [last]
@@ -193,9 +195,11 @@ def _table(rows: list[Row], world: str) -> Table:
     table.add_column("policy", no_wrap=True)
     for metric, n in columns:
         table.add_column(f"{metric}\nat {n}", justify="right", no_wrap=True)
+    table.add_column("asked\nalike", justify="right", no_wrap=True)  # 100 %: a static list
     for name in dict.fromkeys(row.policy for row in rows):
         found = [cells.get((name, metric, n)) for metric, n in columns]
-        table.add_row(name, *("–" if value is None else f"{value:.3f}" for value in found))
+        told = ("–" if value is None else f"{value:.3f}" for value in found)
+        table.add_row(name, *told, f"{100 * identical[name]:.0f} %")
     return table
 
 

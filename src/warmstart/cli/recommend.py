@@ -69,7 +69,7 @@ def recommend(
     ] = None,
     on_bad_rows: Annotated[str, typer.Option(help="raise or drop.")] = "raise",
     explore: Annotated[
-        float, typer.Option(help="Share of the list for items the model is unsure of; one user.")
+        float, typer.Option(help="Share of each list for items the model is unsure of.")
     ] = 0.0,
     seed: Annotated[
         int | None, typer.Option(help="Of what is explored; anew each time without it.", min=0)
@@ -114,8 +114,8 @@ def recommend(
             append_log(log, found, request=f"{now:.6f}", now=now)
         _show(found, json)
         return
-    if explore or log is not None:
-        raise ConfigError("--explore and --log are for one user; leave them out for many")
+    if log is not None:
+        raise ConfigError("--log is for one user; the lists of many have propensities in --out")
     if likes or dislikes or user or text is not None:
         raise ConfigError("give --likes and --text for one user or --histories for many, not both")
     if out is None or out.suffix not in (".parquet", ".csv", ".jsonl"):
@@ -130,6 +130,8 @@ def recommend(
         exclude=exclude or (),
         candidates=mask,
         on_bad_rows=rows_rule(on_bad_rows),
+        explore=explore,
+        rng=np.random.default_rng(seed),
     )
     _write_table(lists.table(), out)
     console = Console(stderr=json is not None and str(json) == "-")

@@ -20,7 +20,7 @@ from warmstart.cli._shared import (
 )
 from warmstart.core import registry
 from warmstart.core.errors import ConfigError, DivergedError, MissingExtraError
-from warmstart.data import Dataset, load_dataset
+from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
 from warmstart.data.vectors import read_vectors
 from warmstart.recommenders import Recommender
 from warmstart.recommenders.encoding import KINDS, encode_items
@@ -76,6 +76,12 @@ def train(
     on_bad_rows: Annotated[
         str, typer.Option(help="raise: refuse the table; drop: leave the rows out and say so.")
     ] = "raise",
+    hold_out: Annotated[
+        float,
+        typer.Option(
+            min=0, max=0.9, help="Share of users to leave untouched, for `warmstart report`."
+        ),
+    ] = 0.0,
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training.")
@@ -103,6 +109,10 @@ def train(
     for name, file in named_files(vectors, "--vectors").items():
         ids = dataset.items if items is None else read_ids(items, "item", dataset.schema.items)[0]
         dataset = dataset.with_item_vectors(name, list(ids), read_vectors(file, ids))
+    if hold_out:
+        split = make_split(dataset, SplitConfig(seed=seed, test_fraction=hold_out, max_shots=1))
+        dataset = split.train
+        console.print(f"{len(split.tasks.cold_users):,} users are held out, for warmstart report")
     checkpoint = out.with_name(out.name + ".checkpoint")
     keeps = can_resume(model.method)
     if resume and not keeps:

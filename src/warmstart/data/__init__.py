@@ -3,9 +3,12 @@
 from warmstart.data.dataset import Dataset
 from warmstart.data.evidence import EvidenceRule
 from warmstart.data.features import FeatureSpace
+from warmstart.data.findings import Finding, LintReport
 from warmstart.data.ids import Id, Ids
 from warmstart.data.interactions import Interactions
 from warmstart.data.leakage import check_no_leak
+from warmstart.data.lint import lint_split, lint_tables
+from warmstart.data.lint_fits import lint_fits, lint_results
 from warmstart.data.named import load_dataset
 from warmstart.data.report import BadRow, RowReport
 from warmstart.data.schema import Column, Schema
@@ -19,9 +22,11 @@ __all__ = [
     "Dataset",
     "EvidenceRule",
     "FeatureSpace",
+    "Finding",
     "Id",
     "Ids",
     "Interactions",
+    "LintReport",
     "RowReport",
     "Scenario",
     "Schema",
@@ -31,6 +36,10 @@ __all__ = [
     "SyntheticConfig",
     "Tasks",
     "check_no_leak",
+    "lint_fits",
+    "lint_results",
+    "lint_split",
+    "lint_tables",
     "load_dataset",
     "make_split",
     "synthetic",

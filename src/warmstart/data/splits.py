@@ -181,22 +181,27 @@ def make_split(data: Dataset, config: SplitConfig | None = None) -> Split:
         max_shots=config.max_shots,
         min_support=config.least_support,
         min_query=config.min_query,
+        in_order=config.by == "time",
     )
     if not len(chosen.users):
         raise DataError(_no_task(pairs, may_support, may_query, config))
-    return _assemble(data, config, chosen, may_train, cold_users, cold_items)
+    rows = _rows_of(data, may_train)
+    if cut is not None and data.interactions.time is not None:
+        rows &= data.interactions.time < cut  # a pair may come again after the cut
+    return _assemble(data, config, chosen, rows, may_train, cold_users, cold_items)
 
 
 def _assemble(
     data: Dataset,
     config: SplitConfig,
     chosen: Chosen,
+    rows: Mask,
     may_train: Mask,
     cold_users: Mask,
     cold_items: Mask,
 ) -> Split:
     pairs = data.pairs
-    train = data.restrict(_rows_of(data, may_train)).refit_features(
+    train = data.restrict(rows).refit_features(
         users=_among(pairs.user[may_train], data.n_users),
         items=_among(pairs.item[may_train], data.n_items),
     )

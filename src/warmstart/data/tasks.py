@@ -77,6 +77,7 @@ def choose(
     max_shots: int,
     min_support: int,
     min_query: int,
+    in_order: bool = False,
 ) -> Chosen:
     """Take each user's first pairs by `keys` as support and the other relevant ones as query.
 
@@ -88,6 +89,7 @@ def choose(
         max_shots: largest support.
         min_support: users with fewer support pairs have no task.
         min_query: users with fewer relevant pairs have no task.
+        in_order: whether what comes before the end of the support may not be asked.
 
     Returns:
         Users in ascending order; pair indices of the support, user by user in order, and of
@@ -102,6 +104,10 @@ def choose(
     support = rows[rank < max_shots]
     relevant = may_query.copy()
     relevant[support] = False
+    if in_order:
+        last = np.full(n_users, -np.inf)
+        np.maximum.at(last, pairs.user[support], keys[support])
+        relevant &= keys >= last[pairs.user]
     query = np.flatnonzero(relevant)
     enough = np.bincount(pairs.user[support], minlength=n_users) >= min_support
     enough &= np.bincount(pairs.user[query], minlength=n_users) >= max(1, min_query)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -53,12 +53,14 @@ class Evaluation:
         overall: metric name → a value that only all lists together have.
         us_per_adaptation: microseconds from history to scores of the catalogue, per user.
         us_per_ranked_user: the same plus the exact top-10.
+        top: (tasks, 10) the lists themselves, -1 for none.
     """
 
     per_task: Mapping[str, npt.NDArray[np.float64]]
     overall: Mapping[str, float]
     us_per_adaptation: float
     us_per_ranked_user: float
+    top: IntArray = field(default_factory=lambda: np.zeros((0, 10), np.int32))
 
 
 def evaluate(
@@ -142,6 +144,7 @@ def evaluate(
         overall={"coverage@10": metrics.coverage(shown), "Gini@10": metrics.gini(shown)},
         us_per_adaptation=1e6 * scoring / users_judged,
         us_per_ranked_user=1e6 * (scoring + ranking) / users_judged,
+        top=top10,
     )
 
 

@@ -51,6 +51,65 @@ def bootstrap_interval(
     shape, table = table.shape[1:], table.reshape(len(values), -1)
     if not len(table):
         return np.full(shape, np.nan), np.full(shape, np.nan)
+    means = resampled_means(table, seed=seed, clusters=clusters, resamples=resamples)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low.reshape(shape), high.reshape(shape)
+
+
+def ratio_interval(
+    part: Values,
+    whole: Values,
+    *,
+    seed: int = 0,
+    clusters: IntArray | None = None,
+    level: float = 0.95,
+    resamples: int = 2000,
+) -> tuple[float, float, float]:
+    """Return mean(part) / mean(whole) and its percentile interval; tasks are drawn whole.
+
+    Args:
+        part: (tasks,) free of NaN.
+        whole: (tasks,) free of NaN, their mean above zero.
+        seed: of the resamples.
+        clusters: (tasks,) which tasks are drawn together; None when each stands alone.
+        level: of the interval.
+        resamples: how many.
+
+    Raises:
+        ConfigError: the lengths differ, or `level` is no share.
+
+    Example:
+        >>> ratio_interval(np.array([2.0, 4, 6]), np.array([1.0, 2, 3]))
+        (2.0, 2.0, 2.0)
+    """
+    if len(part) != len(whole):
+        raise ConfigError(f"a ratio needs the same tasks, got {len(part)} and {len(whole)} values")
+    if not 0 < level < 1:
+        raise ConfigError(f"level must lie between 0 and 1, got {level}; 0.95 is usual")
+    if not len(part):
+        return float("nan"), float("nan"), float("nan")
+    table = np.column_stack([part, whole]).astype(np.float64)
+    means = resampled_means(table, seed=seed, clusters=clusters, resamples=resamples)
+    ratios = means[:, 0] / means[:, 1]
+    low, high = np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2])
+    return float(table[:, 0].sum() / table[:, 1].sum()), float(low), float(high)
+
+
+def resampled_means(
+    table: npt.NDArray[np.float64],
+    *,
+    seed: int = 0,
+    clusters: IntArray | None = None,
+    resamples: int = 2000,
+) -> npt.NDArray[np.float64]:
+    """Return (resamples, columns) means over tasks drawn with replacement.
+
+    Args:
+        table: (tasks, columns), at least one task.
+        seed: of the resamples; all columns see the same ones.
+        clusters: (tasks,) which tasks are drawn together; None when each stands alone.
+        resamples: how many.
+    """
     sums, sizes = _per_cluster(table, clusters)
     rng, n = generator(seed, "bootstrap"), len(sums)
     means = np.empty((resamples, table.shape[1]))
@@ -60,8 +119,7 @@ def bootstrap_interval(
         drawn = rng.integers(0, n, (rows, n)) + n * np.arange(rows)[:, None]
         times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(float)
         means[start : start + rows] = (times @ sums) / (times @ sizes)[:, None]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return low.reshape(shape), high.reshape(shape)
+    return means
 
 
 def paired_permutation(

@@ -4,6 +4,7 @@ The outer loss of one episode is the mean log-probability of its query items und
 all items that are not in its support, weighted by the square root of their number (a user with
 ten times the likes teaches more, but not ten times more). Large catalogues use a sampled softmax
 with the logQ correction (Bengio & Senécal 2008; Yi et al. 2019, doi:10.1145/3298689.3346996).
+Remedies against bias weigh likes and tasks otherwise; see `warmstart.meta.remedies`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from torch import Tensor, nn
 from warmstart.core.types import Histories
 from warmstart.meta.episodes import Episodes
 from warmstart.meta.outer import TrainingState, outer_loop
+from warmstart.meta.remedies import tilted
 from warmstart.meta.settings import OuterConfig
 
 
@@ -52,6 +55,8 @@ def meta_train(
     config: OuterConfig,
     *,
     rng: np.random.Generator,
+    like_weight: npt.NDArray[np.float32] | None = None,
+    group_tilt: float = 0.0,
     validate: Callable[[E], float] | None = None,
     on_step: Callable[[int, int, float], None] | None = None,
     resume: TrainingState | None = None,
@@ -65,6 +70,9 @@ def meta_train(
         n_users: how many users make one epoch.
         config: settings.
         rng: source of batches; dropout follows torch's generator, which the caller seeds.
+        like_weight: (items,) what a like of each item weighs; None for alike.
+        group_tilt: how much more the tasks of groups with higher losses weigh, where the episodes
+            tell groups.
         validate: quality of an encoder, higher is better; None keeps the last weights.
         on_step: told (done, total, loss) after each step.
         resume: continue from here; the result is that of an uninterrupted run.
@@ -73,7 +81,14 @@ def meta_train(
 
     def step(rng: np.random.Generator) -> float:
         encoder.train()
-        loss = outer_loss(encoder, draw(rng, min(config.batch_size, n_users)), config, rng)
+        loss = outer_loss(
+            encoder,
+            draw(rng, min(config.batch_size, n_users)),
+            config,
+            rng,
+            like_weight=like_weight,
+            group_tilt=group_tilt,
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
@@ -98,7 +113,13 @@ def meta_train(
 
 
 def outer_loss(
-    encoder: Encoder, episodes: Episodes, config: OuterConfig, rng: np.random.Generator
+    encoder: Encoder,
+    episodes: Episodes,
+    config: OuterConfig,
+    rng: np.random.Generator,
+    *,
+    like_weight: npt.NDArray[np.float32] | None = None,
+    group_tilt: float = 0.0,
 ) -> Float[Tensor, ""]:
     """Return the weighted negative log-likelihood of the query items."""
     query, n_items = episodes.query, episodes.query.shape[1]
@@ -106,6 +127,8 @@ def outer_loss(
     weight = 1.0 / np.sqrt(np.maximum(counts, 1))
     weight /= max(float((counts * weight).mean()), 1e-12) * len(counts)
     weight = np.repeat(weight, counts).astype(np.float32)
+    if like_weight is not None:
+        weight = weight * like_weight[query.indices]
     vectors = encoder(episodes.support)
     rows = torch.from_numpy(np.repeat(np.arange(len(counts)), counts))
     items = torch.from_numpy(query.indices.astype(np.int64))
@@ -125,7 +148,12 @@ def outer_loss(
         spread = torch.logsumexp(logits - torch.log(share[drawn] * len(drawn)), dim=1)
         positive = (vectors[rows] * encoder.items[items]).sum(dim=1) + encoder.bias[items]
         likelihood = positive - torch.logaddexp(spread[rows], positive)
-    return -(torch.from_numpy(weight) * likelihood).sum()
+    each = torch.from_numpy(weight) * likelihood
+    if group_tilt and episodes.groups is not None:
+        per_task = torch.zeros(len(counts)).index_add(0, rows, likelihood.detach())
+        losses = -per_task.numpy() / np.maximum(counts, 1)
+        each = each * torch.from_numpy(tilted(episodes.groups, losses, group_tilt))[rows]
+    return -each.sum()
 
 
 def _simplex(share: Any) -> Any:  # noqa: ANN401

@@ -21,10 +21,12 @@ class Episodes:
     Attributes:
         support: what the learner adapts on.
         query: (users, items) ones at the liked items it is judged on.
+        groups: (users, groups) ones where a user belongs to a group, or None.
     """
 
     support: Histories
     query: sp.csr_array
+    groups: sp.csr_array | None = None
 
 
 def draw_episodes(
@@ -37,6 +39,7 @@ def draw_episodes(
     most_shots: int | None = None,
     dislike_share: float = 0.5,
     features: sp.csr_array | None = None,
+    groups: sp.csr_array | None = None,
 ) -> Episodes:
     """Cut each user's events into a random support and the liked rest.
 
@@ -50,6 +53,7 @@ def draw_episodes(
         most_shots: most likes in any episode; None for no bound.
         dislike_share: share of episodes that also show up to as many dislikes as likes, plus one.
         features: (all users, user features), carried along.
+        groups: (all users, groups), carried along.
 
     Example:
         >>> likes = sp.csr_array(np.ones((2, 5), np.float32))
@@ -89,7 +93,7 @@ def draw_episodes(
     )
     ones = np.ones(int(in_query.sum()), np.float32)
     query = sp.csr_array((ones, (row[in_query], item[in_query])), shape=rows.shape)
-    return Episodes(support, query)
+    return Episodes(support, query, None if groups is None else groups[users])
 
 
 def concatenated(first: Episodes, second: Episodes) -> Episodes:

@@ -66,8 +66,11 @@ def train_policy(
     every = max(1, config.updates // config.checks)
     best, quality = start, validate(start)
     for update in range(config.updates):
+        left = 1 - update / config.updates  # steps and chance grow smaller towards the end
+        for group in optimizer.param_groups:
+            group["lr"] = config.outer_lr * left
         episodes = play(_array(weights), generator(seed, "interviews", update))
-        loss = policy_loss(weights, episodes, config)
+        loss = policy_loss(weights, episodes, config, entropy=config.entropy * left)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
@@ -82,9 +85,13 @@ def train_policy(
 
 
 def policy_loss(
-    weights: torch.Tensor, episodes: Episodes, config: QuestionPolicyConfig
+    weights: torch.Tensor,
+    episodes: Episodes,
+    config: QuestionPolicyConfig,
+    *,
+    entropy: float = 0.0,
 ) -> torch.Tensor:
-    """Return REINFORCE's loss of interviews, less the entropy bonus."""
+    """Return REINFORCE's loss of interviews, less what the policy's entropy is worth."""
     logits = torch.from_numpy(episodes.features) @ weights
     logits = logits.masked_fill(~torch.from_numpy(episodes.allowed), -1e9)
     log_chance = logits.log_softmax(dim=-1)
@@ -98,8 +105,9 @@ def policy_loss(
 
     reward = by_task(torch.from_numpy(episodes.reward_to_go))
     loss = reinforce(by_task(taken), reward, baseline=config.baseline)
-    entropy = -(log_chance.exp() * log_chance).sum(dim=-1).mean()
-    return loss - config.entropy * entropy
+    if entropy:
+        loss = loss + entropy * (log_chance.exp() * log_chance).sum(dim=-1).mean()
+    return loss
 
 
 def _array(weights: torch.Tensor) -> FloatArray:

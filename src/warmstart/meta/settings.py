@@ -105,8 +105,8 @@ class QuestionPolicyConfig(Config):
         batch_users: users interviewed for one step.
         samples: interviews of each of them.
         questions: of one interview.
-        outer_lr: step size of Adam.
-        entropy: what a nat of the policy's entropy is worth.
+        outer_lr: step size of Adam at first; it falls to nothing.
+        entropy: what a nat of the policy's entropy is worth at first; it falls, too.
         baseline: of REINFORCE.
         ranking: what a point of nDCG is worth beside a point of RMSE, 0 for RMSE alone.
         believed: share of the RMSE's reward that is what the belief expects it to be, which varies
@@ -114,11 +114,11 @@ class QuestionPolicyConfig(Config):
         checks: how often validation users judge the weights.
     """
 
-    updates: int = Field(300, ge=0)
-    batch_users: int = Field(32, ge=1)
+    updates: int = Field(60, ge=0)
+    batch_users: int = Field(24, ge=1)
     samples: int = Field(4, ge=2)
     questions: int = Field(10, ge=1)
-    outer_lr: float = Field(0.05, gt=0)
+    outer_lr: float = Field(0.3, gt=0)
     entropy: float = Field(1e-3, ge=0)
     baseline: Literal["none", "leave-one-out"] = "leave-one-out"
     ranking: float = Field(0.6, ge=0)

@@ -13,16 +13,9 @@ index that points nowhere. The hashes prove that a folder is as it was written, 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import platform
-import shutil
-import stat
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,15 +26,16 @@ import pyarrow.parquet as pq
 import safetensors.numpy as st
 import scipy.sparse as sp
 from pydantic import Field
-from safetensors import SafetensorError
 
 import warmstart
-from warmstart.core import registry
+from warmstart.core import registry, sealed
 from warmstart.core.config import Config
-from warmstart.core.errors import ArtifactError, MissingExtraError, WarmstartError
+from warmstart.core.errors import ArtifactError, DataError, MissingExtraError, WarmstartError
+from warmstart.core.sealed import CARD, MANIFEST, MODEL, File, Tensor
 from warmstart.core.types import Histories, State
 from warmstart.data import FeatureSpace, Ids, Schema
 from warmstart.data.content import EncodedColumn
+from warmstart.data.known import KnownIds
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.model_card import model_card
@@ -55,32 +49,15 @@ FORMAT = 2
 
 _FIRST, _WITH_REMOVED = 1, 2  # who knows format 1 alone would recommend what was removed
 
-MANIFEST, MODEL, CATALOGUE, CARD = (
-    "manifest.json", "model.safetensors", "catalogue.parquet", "README.md",
-)  # fmt: skip
+CATALOGUE = "catalogue.parquet"
 _FILES = frozenset({MANIFEST, MODEL, CATALOGUE, CARD})
-_LARGEST_MANIFEST = 64 << 20
-_LARGEST_FILE = 16 << 30
 _LARGEST_TABLE = 4 << 30  # uncompressed
 _MOST_COLUMNS = 4_096
 _ID, _LIKES, _REMOVED = "warmstart:item", "warmstart:likes", "warmstart:removed"
 _NEW = "warmstart:new_items."
+_MET = "met_users"
 
 R = TypeVar("R", bound="Recommender")
-
-
-class File(Config):
-    """One file of the artefact: its size in bytes and SHA-256."""
-
-    bytes: int = Field(ge=0, le=_LARGEST_FILE)
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-
-
-class Tensor(Config):
-    """One array: NumPy's name of its type, and its shape."""
-
-    dtype: str = Field(max_length=20)
-    shape: tuple[int, ...] = Field(max_length=8)
 
 
 class CatalogueInfo(Config):
@@ -108,7 +85,7 @@ class Manifest(Config):
         config: the method's settings.
         state: plain values of the method's `State`.
         seed: of the training.
-        data: name, fingerprint and counts of the training data.
+        data: name, fingerprint and counts of the training data, and whom it was (`KnownIds`).
         report: what the method reports of its training.
         versions: of Python and the libraries.
         catalogue: what the Parquet file does not say.
@@ -156,9 +133,9 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
         "config": method.config.model_dump(mode="json"),
         "state": state,
         "seed": model.seed,
-        "data": served.origin,
+        "data": served.origin | ({} if served.met is None else {_MET: served.met.plain()}),
         "report": method.report() if hasattr(method, "report") else {},
-        "versions": _versions(),
+        "versions": sealed.versions(),
         "catalogue": {
             "n_items": len(catalogue),
             "n_users": catalogue.n_users,
@@ -170,30 +147,23 @@ def save(model: Recommender, path: str | Path, *, created: str | None = None) ->
             "item_features": _plain(catalogue.item_features),
             "item_encoders": [e.model_dump(mode="json") for e in catalogue.item_encoders],
         },
-        "tensors": {n: {"dtype": a.dtype.name, "shape": a.shape} for n, a in arrays.items()},
-        "files": {
-            name: {"bytes": len(blob), "sha256": hashlib.sha256(blob).hexdigest()}
-            for name, blob in blobs.items()
-        },
+        "tensors": sealed.declared(arrays),
+        "files": sealed.hashed(blobs),
     }
-    try:
-        text = json.dumps(values, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ArtifactError(
-            f"method {model.name!r} keeps what JSON cannot hold in its state or report: {error}"
-        ) from None
-    values = json.loads(text)
-    values["checksum"] = _checksum(values)
+    values = sealed.sealed(values, what=f"method {model.name!r}")
     blobs[MANIFEST] = json.dumps(values, ensure_ascii=False, indent=1).encode()
     blobs[CARD] = model_card(values).encode()
-    return _write(Path(path), blobs)
+    return sealed.write(Path(path), blobs)
 
 
 def load(path: str | Path, kind: type[R]) -> R:
     """Read a saved recommender; see `Recommender.load`."""
     folder = Path(path)
-    blobs, manifest = _read(folder)
-    arrays = _tensors(blobs.pop(MODEL), manifest, folder)  # the bytes may go before more comes
+    manifest = read_manifest(folder)
+    blobs = sealed.read_files(folder, manifest.files, expected={MODEL, CATALOGUE})
+    arrays = sealed.read_arrays(
+        blobs.pop(MODEL), manifest.tensors, folder
+    )  # the bytes may go before more comes
     catalogue = _catalogue(blobs[CATALOGUE], manifest, folder)
     try:
         method_kind = registry.lookup("methods", manifest.method)
@@ -214,7 +184,12 @@ def load(path: str | Path, kind: type[R]) -> R:
             f"({type(error).__name__}: {error}); train it again"
         ) from None
     inner = method.method if isinstance(method, WithNewItems) else method
-    fitted = Fitted(method, catalogue, manifest.data)
+    origin = dict(manifest.data)
+    try:
+        met = KnownIds.parse(origin.pop(_MET)) if _MET in origin else None
+    except DataError as error:
+        raise ArtifactError(f"{folder}: {error}; get the model again") from None
+    fitted = Fitted(method, catalogue, origin, met)
     return kind._restored(manifest.method, manifest.seed, inner, fitted)
 
 
@@ -225,8 +200,14 @@ def read_manifest(path: str | Path) -> Manifest:
         ArtifactError: there is none, it is damaged, or its format is newer than this code.
     """
     folder = Path(path)
-    _check_folder(folder)
-    return _manifest(_bytes(folder / MANIFEST, _LARGEST_MANIFEST), folder)
+    sealed.check_folder(folder, _FILES)
+    values = sealed.read_manifest(folder, newest=FORMAT, ours=warmstart.__version__)
+    try:
+        return Manifest.parse(values)
+    except WarmstartError as error:
+        raise ArtifactError(
+            f"{folder / MANIFEST} is malformed: {str(error)[:300]}; get the model again"
+        ) from None
 
 
 # Writing
@@ -243,11 +224,7 @@ def _arrays_of(method: Any) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]
         n = method.neighbours
         arrays[_NEW + "data"], arrays[_NEW + "indices"] = n.data, n.indices.astype(np.int64)
         arrays[_NEW + "indptr"] = n.indptr.astype(np.int64)
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise ArtifactError(f"array {name!r} is of type {array.dtype}; keep numbers only")
-        if not np.isfinite(array).all():
-            raise ArtifactError(f"array {name!r} holds NaN or infinity; the training failed")
+    sealed.check_arrays(arrays)
     return arrays, state.meta
 
 
@@ -276,170 +253,7 @@ def _parquet(table: pa.Table) -> bytes:
     return bytes(buffer.getvalue())
 
 
-def _write(path: Path, blobs: Mapping[str, bytes]) -> Path:
-    """Write a folder beside the target, and put it in its place when it is whole."""
-    target = Path(os.path.realpath(path))
-    if target.exists() and not _replaceable(target):
-        raise ArtifactError(f"{path} exists and is no saved model; choose another path")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    except OSError as error:
-        raise ArtifactError(f"cannot write {path}: {error.strerror}; choose another path") from None
-    try:
-        for name, blob in blobs.items():
-            with (fresh / name).open("wb") as file:
-                file.write(blob)
-                file.flush()
-                os.fsync(file.fileno())
-        fresh.chmod(0o755)
-        _swap(fresh, target)
-    except OSError as error:
-        raise ArtifactError(
-            f"cannot write {path}: {error.strerror}; what was there before is still there"
-        ) from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    return path
-
-
-def _swap(fresh: Path, target: Path) -> None:
-    if not target.exists():
-        fresh.rename(target)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
-    try:
-        target.rename(old)  # replaces the empty folder
-        try:
-            fresh.rename(target)
-        except OSError:
-            old.rename(target)
-            raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _replaceable(target: Path) -> bool:
-    if not target.is_dir():
-        return False
-    names = {entry.name for entry in target.iterdir()}
-    return not names or (MANIFEST in names and names <= _FILES)
-
-
 # Reading
-
-
-def _read(folder: Path) -> tuple[dict[str, bytes], Manifest]:
-    _check_folder(folder)
-    manifest = _manifest(_bytes(folder / MANIFEST, _LARGEST_MANIFEST), folder)
-    if set(manifest.files) != {MODEL, CATALOGUE}:
-        raise ArtifactError(
-            f"{folder / MANIFEST} lists the files {sorted(manifest.files)}; expected "
-            f"{sorted([MODEL, CATALOGUE])}: the model is damaged, get it again"
-        )
-    blobs = {}
-    for name, expected in manifest.files.items():
-        blob = _bytes(folder / name, expected.bytes)
-        if len(blob) != expected.bytes or hashlib.sha256(blob).hexdigest() != expected.sha256:
-            raise ArtifactError(
-                f"{folder / name} differs from what the manifest says ({len(blob)} bytes instead "
-                f"of {expected.bytes}, or another hash): it is damaged, get the model again"
-            )
-        blobs[name] = blob
-    return blobs, manifest
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse whatever is not a folder of exactly our files."""
-    if not folder.exists():
-        raise ArtifactError(f"no saved model at {folder}; check the path, or train one")
-    if not folder.is_dir():
-        raise ArtifactError(f"{folder} is a file; a saved model is a folder with {MANIFEST}")
-    try:
-        entries = list(os.scandir(folder))
-    except OSError as error:
-        raise ArtifactError(f"cannot read {folder}: {error.strerror}") from None
-    names = {entry.name for entry in entries}
-    if MANIFEST not in names:
-        raise ArtifactError(f"{folder} has no {MANIFEST}: it is not a saved model")
-    for entry in entries:
-        if entry.is_symlink() or not entry.is_file(follow_symlinks=False):
-            raise ArtifactError(
-                f"{folder / entry.name} is not a plain file (a link or a folder); refused"
-            )
-    missing, extra = _FILES - {CARD} - names, names - _FILES
-    if missing or extra:
-        what = f"lacks {sorted(missing)}" if missing else f"holds unexpected {sorted(extra)}"
-        raise ArtifactError(f"{folder} {what}; a saved model is exactly {sorted(_FILES)}")
-
-
-def _bytes(path: Path, largest: int) -> bytes:
-    """Read a plain file of at most `largest` bytes, and not through a link."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
-        with os.fdopen(handle, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise ArtifactError(f"{path} is not a plain file; refused")
-            if found.st_size > largest:
-                raise ArtifactError(
-                    f"{path} has {found.st_size:,} bytes where at most {largest:,} are expected; "
-                    "the model is damaged, get it again"
-                )
-            return file.read(largest + 1)
-    except OSError as error:
-        raise ArtifactError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _manifest(blob: bytes, folder: Path) -> Manifest:
-    path = folder / MANIFEST
-    try:
-        values = json.loads(blob.decode("utf8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        reason = str(error) or "it nests too deeply"
-        raise ArtifactError(f"{path} is not JSON ({reason}); get the model again") from None
-    if not isinstance(values, dict):
-        raise ArtifactError(f"{path} is not a JSON object; get the model again")
-    found = values.get("format")
-    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
-        raise ArtifactError(f"{path} names no format version; it is not a manifest of warmstart")
-    if found > FORMAT:
-        writer = str(values.get("created_by", "a newer warmstart"))[:60]
-        raise ArtifactError(
-            f"{folder} has format {found}, written by {writer}; this is warmstart "
-            f"{warmstart.__version__}, which reads up to format {FORMAT}; run: "
-            "pip install --upgrade warmstart"
-        )
-    if values.get("checksum") != _checksum(values):
-        raise ArtifactError(f"{path} was changed after it was written; get the model again")
-    try:
-        return Manifest.parse(values)
-    except WarmstartError as error:
-        raise ArtifactError(
-            f"{path} is malformed: {str(error)[:300]}; get the model again"
-        ) from None
-
-
-def _tensors(blob: bytes, manifest: Manifest, folder: Path) -> dict[str, npt.NDArray[Any]]:
-    path = folder / MODEL
-    try:
-        arrays: dict[str, npt.NDArray[Any]] = st.load(blob)
-    except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        raise ArtifactError(f"{path} is not a whole safetensors file ({error})") from None
-    found = {n: Tensor(dtype=a.dtype.name, shape=a.shape) for n, a in arrays.items()}
-    if found != manifest.tensors:
-        odd = sorted(set(found) ^ set(manifest.tensors)) or sorted(
-            n for n in found if found[n] != manifest.tensors[n]
-        )
-        raise ArtifactError(
-            f"{path}: array {odd[0]!r} is not what the manifest declares; get the model again"
-        )
-    for name, array in arrays.items():
-        if array.dtype.kind not in "biuf":
-            raise ArtifactError(f"{path}: array {name!r} is of type {array.dtype}; refused")
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise ArtifactError(f"{path}: array {name!r} holds NaN or infinity; refused")
-    return arrays
 
 
 def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
@@ -544,23 +358,3 @@ def _space(blocks: list[dict[str, Any]] | None) -> FeatureSpace | None:
 
 def _plain(space: FeatureSpace | None) -> Any:  # noqa: ANN401
     return None if space is None else json.loads(space.to_json())
-
-
-def _checksum(values: Mapping[str, Any]) -> str:
-    rest = {key: value for key, value in values.items() if key != "checksum"}
-    text = json.dumps(rest, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _refuse_constant(text: str) -> float:
-    raise ValueError(f"{text} is no JSON number")
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("numpy", "scipy", "pyarrow", "safetensors", "torch"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -27,7 +27,12 @@ from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.new_items import WithNewItems, content_neighbours
 from warmstart.recommenders.new_users import read_ids, read_new_users
 from warmstart.recommenders.popularity import liked
-from warmstart.recommenders.protocols import HearsFirstUsers, TakesNewContent, TakesNewItems
+from warmstart.recommenders.protocols import (
+    Adjusts,
+    HearsFirstUsers,
+    TakesNewContent,
+    TakesNewItems,
+)
 
 
 def added(
@@ -126,6 +131,20 @@ def warmed(
         method=method.with_first_users(likes, items),
         catalogue=replace(catalogue, likes=known),
     )
+
+
+def adjusted(served: Fitted, settings: Mapping[str, Any]) -> Fitted:
+    """Return what scores under other settings; see `Recommender.adjust`."""
+    if not isinstance(served.method, Adjusts):
+        raise ConfigError(
+            f"{type(served.method).__name__} has no settings of scoring; the default method has"
+        )
+    try:
+        return replace(served, method=served.method.adjusted(**settings))
+    except TypeError as error:
+        raise ConfigError(
+            f"{error}; what can be adjusted is popularity_penalty and cold_norm"
+        ) from None
 
 
 def _encoded(

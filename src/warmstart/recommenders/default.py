@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
+from warmstart.core.errors import ConfigError
 from warmstart.core.layers import layers_of
 from warmstart.core.room import empty_with_room, longer
 from warmstart.core.rows import add_rows, laid_rows
@@ -41,12 +42,15 @@ from warmstart.recommenders.near import Near
 from warmstart.recommenders.onboarding.knowledge import Knowledge
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts
 from warmstart.recommenders.popularity import liked
+from warmstart.recommenders.remedies import Strength, fame_of, penalise, prices, stretched
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
 
 _ONBOARDING = "onboarding."  # before the names of its arrays
+
+_MOST_GROUPS = 12  # values of a column of the users that are groups unless it is named
 
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
 
@@ -79,6 +83,7 @@ class Default:
             the known ones, or None.
         new: indices of the items that came after training.
         quality: nDCG@10 on held-out training users, by number of shots.
+        price: what the remedies at scoring cost these users, without and with them.
         onboarding: what was learned about asking new users, or None.
         vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
             whatever else of the parts is one product.
@@ -95,16 +100,19 @@ class Default:
     lent_gates: Gates | None
     new: IntArray
     quality: list[dict[str, Any]]
+    price: dict[str, list[dict[str, Any]]]
     onboarding: Knowledge | None
     vectors: FloatArray
     unmet: IntArray
     near: Near | None
     _centre: npt.NDArray[np.float32]
+    _laid: list[FloatArray]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
         self.new, self.near = np.zeros(0, np.int64), None
+        self.price = {}
 
     def fit(
         self,
@@ -150,19 +158,27 @@ class Default:
             seed=seed,
             likeness=likeness,
             topics=_topics(data.content),
+            groups=_groups(data, self.config),
             progress=progress,
             checkpoint=kept,
         )
         self.parts, self.gates, self.quality = trained.parts, trained.gates, trained.quality
         self.trust, self.held = trained.trust, trained.held if keep_folds else ()
         unmet = np.flatnonzero(np.bincount(likes.indices, minlength=data.n_items) == 0)
-        self.first_users = None
+        self.first_users, self.onboarding = None, None
         self.lent_gates = self._learned_lent_gates(likes, trained.held, seed)
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
         self._prepare()
-        self.first_users = FirstUsers.learn(self.content, likes, self.score, seed=seed)
+        if self.config.popularity_penalty:
+            features = data.user_matrix
+            self.price = {
+                name: self.priced(settings, trained.held, likes, features, seed)
+                for name, settings in (("without", {"popularity_penalty": 0.0}), ("with", {}))
+            }
+        plainly = self.adjusted(popularity_penalty=0.0, cold_norm=0.0)
+        self.first_users = FirstUsers.learn(self.content, likes, plainly.score, seed=seed)
         self.onboarding = learn_onboarding(
             training_ratings(data),
             data.schema.evidence.values,
@@ -187,6 +203,56 @@ class Default:
         other.content, other.first_users, other.new = content, None, items
         other.lent_gates = other._learned_lent_gates(likes, self.held, 0)
         other.parts = other._borrowed(self.parts, items, own)
+        other._prepare()
+        return other
+
+    def adjusted(
+        self, *, popularity_penalty: Strength | None = None, cold_norm: float | None = None
+    ) -> Default:
+        """Return a model with other remedies at scoring; nothing is trained.
+
+        Args:
+            popularity_penalty: as in the settings; None leaves it.
+            cold_norm: as in the settings; None leaves it.
+
+        Raises:
+            ConfigError: a value is out of range.
+        """
+        given = {"popularity_penalty": popularity_penalty, "cold_norm": cold_norm}
+        changed = {name: value for name, value in given.items() if value is not None}
+        if all(getattr(self.config, name) == value for name, value in changed.items()):
+            return self
+        other = self._copy()
+        other.config = DefaultConfig.parse(self.config.model_dump() | changed)
+        other._prepare(centre=self._centre)
+        return other
+
+    def priced(
+        self,
+        settings: dict[str, Any],
+        held: Sequence[tuple[Parts, IntArray]],
+        likes: sp.csr_array,
+        features: sp.csr_array | None,
+        seed: int,
+        shots: Sequence[int] = (0, 5, 20),
+    ) -> list[dict[str, Any]]:
+        """Return what settings of `adjusted` cost users whom the parts of a fold have not seen.
+
+        Args:
+            settings: of scoring.
+            held: parts of each fold, and users whom they have not seen.
+            likes: (users, items) of the training users.
+            features: (users, user features) or None.
+            seed: of what the users show.
+            shots: numbers of shots.
+        """
+        models = [(self.of_fold(parts).adjusted(**settings).score, users) for parts, users in held]
+        return prices(models, likes, features, shots, seed=seed)
+
+    def of_fold(self, parts: Parts) -> Default:
+        """Return the model of one fold: its parts under the gates of all."""
+        other = self._copy()
+        other.parts, other.lent_gates, other.content = parts, None, None
         other._prepare()
         return other
 
@@ -340,7 +406,8 @@ class Default:
         }
         content = None if self.content is None else self.content.about()
         heard = None if self.first_users is None else self.first_users.about()
-        return {"quality": self.quality, "gates": gates, "content": content, "first_users": heard}
+        found = {"quality": self.quality, "gates": gates, "content": content}
+        return found | {"first_users": heard, "price": self.price}
 
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
@@ -355,6 +422,7 @@ class Default:
             "config": self.config.model_dump(mode="json"),
             "memories": list(self.parts.memories),
             "quality": self.quality,
+            "price": self.price,
         }
         if self.onboarding is not None:
             own = self.onboarding.arrays()
@@ -390,7 +458,7 @@ class Default:
         method.first_users = FirstUsers.restored(
             state.meta.get("first_users"), arrays, len(method.parts.log_popularity)
         )
-        method.quality = state.meta["quality"]
+        method.quality, method.price = state.meta["quality"], state.meta.get("price", {})
         asking = {
             name.removeprefix(_ONBOARDING): array
             for name, array in arrays.items()
@@ -404,6 +472,7 @@ class Default:
         """Return a model with the same parts, to change some."""
         other = Default(self.config)
         other.parts, other.gates, other.quality = self.parts, self.gates, self.quality
+        other.price = self.price
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
         other.new, other.onboarding, other.near = self.new, self.onboarding, self.near
@@ -419,7 +488,8 @@ class Default:
         def placed(
             parts: Parts, smoother: FloatArray, lenders: IntArray, cold: IntArray
         ) -> Callable[[Histories], FloatArray]:
-            other, kept = Default(self.config), self.config.memory.neighbours
+            plainly = self.config.model_copy(update={"popularity_penalty": 0.0, "cold_norm": 0.0})
+            other, kept = Default(plainly), plainly.memory.neighbours
             other.gates, other.lent_gates = self.gates, None
             other.parts = spread(parts, smoother, lenders, cold, neighbours=kept)
             other._prepare()
@@ -456,8 +526,10 @@ class Default:
         if before is None:
             self.parts = self.parts.roomy()
         parts = self.parts
-        bias, columns = parts.log_popularity, self._columns()
         self.unmet = np.unique(parts.lent.indices)
+        self._laid = self._columns()
+        bias, columns = parts.log_popularity, self._laid
+        self._fame = fame_of(parts.log_popularity)
         self._lent = sp.csr_array(parts.lent[:, self.unmet])
         self._is_new = np.isin(self.unmet, self.new)
         self._tempering = parts.tempering
@@ -481,12 +553,13 @@ class Default:
     def _columns(self) -> list[FloatArray]:
         """Return the (items, …) parts that query vectors are multiplied by, side by side."""
         parts, columns = self.parts, []
+        stretch = partial(stretched, unmet=self.unmet, cold_norm=self.config.cold_norm)
         if parts.encoder is not None:
-            columns += [parts.encoder.items, parts.encoder.bias[:, None]]
+            columns += [stretch(parts.encoder.items), parts.encoder.bias[:, None]]
         else:
             columns.append(np.zeros((len(parts.log_popularity), 1), np.float32))
         columns.append(parts.log_popularity[:, None])
-        columns += [factors.factors for factors in parts.factors]
+        columns += [stretch(factors.factors) for factors in parts.factors]
         if parts.recency is not None:
             columns.append(parts.recency.rise[:, None])
         return columns
@@ -496,7 +569,7 @@ class Default:
         closed = self.parts.belief.mean[items] * self._tempering[:, items]
         out: FloatArray = query[-len(closed) :] @ closed - query @ self._centre
         start = 0
-        for columns in self._columns():
+        for columns in self._laid:
             part = query[start : start + columns.shape[1]]
             if part.any():
                 out += columns[items] @ part
@@ -588,6 +661,8 @@ class Default:
         if self.lent_gates is not None and parts.lent.nnz:
             lent, gate = self._lent_to(histories)
             out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
+        if self.config.popularity_penalty:
+            penalise(out, histories, self._fame, self.config.popularity_penalty)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
@@ -604,6 +679,31 @@ def _topics(content: Content) -> list[sp.csr_array]:
         for block in content.values()
         if sp.issparse(block.values) and 1 < block.dim <= MOST_TOPICS
     ]
+
+
+def _groups(data: Any, config: DefaultConfig) -> sp.csr_array | None:  # noqa: ANN401
+    """Return the (users, groups) membership that group-aware training balances, or None.
+
+    Raises:
+        ConfigError: a column is not among the features of the users, or there is none to balance.
+    """
+    if not config.group_tilt:
+        return None
+    blocks = () if data.user_features is None else data.user_features.blocks
+    of_column, start = {}, 0
+    for block in blocks:
+        of_column[block.column] = np.arange(start, start + len(block.names))
+        start += len(block.names)
+    natural = [c for c, at in of_column.items() if 2 <= len(at) <= _MOST_GROUPS]
+    chosen = config.group_columns or natural
+    unknown = [c for c in chosen if c not in of_column]
+    if unknown or not chosen:
+        raise ConfigError(
+            f"group_tilt={config.group_tilt:g} needs groups of users, and "
+            + (f"there is no user column {unknown[0]!r}" if unknown else "no user column has two")
+            + f"; the columns are: {', '.join(of_column) or 'none'}"
+        )
+    return sp.csr_array(data.user_matrix[:, np.concatenate([of_column[c] for c in chosen])])
 
 
 def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401

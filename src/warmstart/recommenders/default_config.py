@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from warmstart.core.config import Config
@@ -10,6 +12,9 @@ from warmstart.meta.settings import OuterConfig
 from warmstart.recommenders.ials import IALSConfig
 from warmstart.recommenders.memory import MemoryConfig
 from warmstart.recommenders.onboarding.config import OnboardingConfig
+
+_Strength = Annotated[float, Field(ge=0, le=100)]
+_Shots = Annotated[int, Field(ge=0)]
 
 
 class DefaultConfig(Config):
@@ -42,6 +47,17 @@ class DefaultConfig(Config):
         gate_users: training users on whom they are chosen; where there are fewer, each is asked
             with several supports.
         onboarding: what is learned about asking new users.
+        propensity_power: a like of an item weighs popularity to minus this power in the outer
+            losses, of encoders and gates; see `warmstart.meta.remedies`.
+        group_tilt: how much more the tasks of the users who are served worse weigh there; 0 for
+            not at all.
+        group_columns: of the users table, whose values are the groups; by default every column
+            of two to twelve values.
+        popularity_penalty: how far popular items are pushed down at scoring, 0.5 for half of what
+            the best item is worth where an item is the most popular; for all users or by number
+            of shots; see `warmstart.recommenders.remedies`.
+        cold_norm: how far the vectors of items without interactions are stretched to the length
+            of the others, 1 for wholly.
     """
 
     folds: int | None = Field(None, ge=2)
@@ -71,3 +87,8 @@ class DefaultConfig(Config):
     gate_shots: tuple[int, ...] = (0, 1, 2, 3, 5, 8, 12, 20, 40)
     gate_users: int = Field(2_000, ge=1)
     onboarding: OnboardingConfig = OnboardingConfig()
+    propensity_power: float = Field(0.0, ge=0, le=1)
+    group_tilt: float = Field(0.0, ge=0, le=20)
+    group_columns: tuple[str, ...] = ()
+    popularity_penalty: _Strength | dict[_Shots, _Strength] = 0.0
+    cold_norm: float = Field(0.0, ge=0, le=1)

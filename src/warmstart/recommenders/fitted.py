@@ -13,11 +13,12 @@ from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data import Dataset, Ids
 from warmstart.data.content import EncodedColumn
+from warmstart.data.known import KnownIds
 from warmstart.index import top_k
+from warmstart.meta.exploring import Explored, explore
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.content import ContentMap
 from warmstart.recommenders.encoding import make_encoder
-from warmstart.recommenders.exploring import Explored, explore
 from warmstart.recommenders.filters import Mask
 from warmstart.recommenders.protocols import HasItemVectors, HasPosterior, RanksFast
 from warmstart.recommenders.rules import Rules, arranged, boosted
@@ -36,11 +37,13 @@ class Fitted:
         method: fitted; a `Method`, or one wrapped in `WithNewItems`.
         catalogue: what it ranks.
         origin: plain values for the record: dataset, fingerprint, counts.
+        met: who was trained on; None in models that are older than this record.
     """
 
     method: Any
     catalogue: Catalogue
     origin: dict[str, Any] = field(default_factory=dict)
+    met: KnownIds | None = None
 
     @cached_property
     def words(self) -> Words:
@@ -108,25 +111,27 @@ class Fitted:
 
     def explore(
         self,
-        history: Histories,
+        histories: Histories,
         k: int,
         allowed: Mask | None = None,
+        barred: Histories | None = None,
         wish: FloatArray | None = None,
         *,
         share: float,
         rng: np.random.Generator,
         rules: Rules | None = None,
     ) -> tuple[Explored, FloatArray]:
-        """Return one user's list with some places explored, and its scores.
+        """Return lists with some places explored, and (users, k) their scores.
 
         The posterior's standard deviations are put on the scale of the scores by the ratio of
         how far scores and posterior means spread over the items; a method without a posterior
         is taken to be as unsure of every item as its scores spread.
 
         Args:
-            history: the user, alone.
-            k: length of the list.
+            histories: the users.
+            k: length of the lists.
             allowed: as in `rank`.
+            barred: as in `rank`.
             wish: as in `rank`.
             share: of the places that are explored.
             rng: draws them.
@@ -136,19 +141,24 @@ class Fitted:
             ConfigError: `k` is below 1.
             DataError: an event is outside the catalogue.
         """
-        k, allowed = self._checked(history, k), self.catalogue.served(allowed)
-        free = self._free(history, allowed, wish)
-        open_ = np.isfinite(free)
-        size = float(free[open_].std()) if open_.any() else 0.0
-        if rules is not None:
-            free, size = boosted(free, rules, self.catalogue.where).astype(np.float32), 1.0
-        listed, _ = top_k(free[None], k)
-        spread = np.full(len(free), size)
-        if isinstance(self.method, HasPosterior) and open_.any():
-            mean, doubt = self.method.posterior(history)
-            spread *= doubt[0] / max(float(mean[0, open_].std()), 1e-12)
-        found = explore(listed[0][listed[0] >= 0], free, spread, share, rng)
-        return found, free[found.items]
+        k, allowed = self._checked(histories, k), self.catalogue.served(allowed)
+        parts, step = [], max(1, _SCORES_AT_ONCE // max(1, len(self.catalogue)))
+        scores = np.empty((len(histories), k), np.float32)
+        for start in range(0, len(histories), step):
+            part = np.arange(start, min(start + step, len(histories)))
+            block = histories.take(part)
+            free = self._free(block, allowed, block if barred is None else barred.take(part), wish)
+            doubt = self._doubt(block, free)
+            if rules is not None:
+                doubt = doubt / np.maximum(_deviation(free, np.isfinite(free)), 1e-12)[:, None]
+                points = [boosted(row, rules, self.catalogue.where) for row in free]
+                free = np.array(points, np.float32)
+            listed, scored = top_k(free, k)
+            found = explore(listed, free, doubt, share, rng)
+            given = np.take_along_axis(free, np.maximum(found.items, 0), axis=1)
+            scores[part] = np.where(found.items < 0, scored, given)
+            parts.append(found)
+        return Explored.joined(parts), scores
 
     def arrange(
         self,
@@ -173,7 +183,7 @@ class Fitted:
             DataError: an event is outside the catalogue.
         """
         k, catalogue = self._checked(history, k), self.catalogue
-        free = self._free(history, catalogue.served(allowed), wish)
+        free = self._free(history, catalogue.served(allowed), history, wish)[0]
         pins = [(pin.place - 1, catalogue.titles.find(pin.item)) for pin in rules.pin]
         vectors = None
         if rules.diversity and isinstance(self.method, HasItemVectors):
@@ -181,14 +191,23 @@ class Fitted:
         return arranged(free, k, rules, catalogue.where, pins, vectors)
 
     def _free(
-        self, history: Histories, allowed: Mask | None, wish: FloatArray | None
+        self, histories: Histories, allowed: Mask | None, barred: Histories, wish: FloatArray | None
     ) -> FloatArray:
-        """Return (items,) one user's scores; -inf for what was seen or is not allowed."""
-        free = np.array(self._scored(history, wish)[0], np.float32)
-        free[history.items] = -np.inf
+        """Return (users, items) scores; -inf for what is barred, such as what was seen."""
+        free = np.array(self._scored(histories, wish), np.float32)
+        free[barred.rows, barred.items] = -np.inf
         if allowed is not None:
-            free[~allowed] = -np.inf
+            free[:, ~allowed] = -np.inf
         return free
+
+    def _doubt(self, histories: Histories, free: FloatArray) -> FloatArray:
+        """Return (users, items) standard deviations, on the scale of the scores that are finite."""
+        open_ = np.isfinite(free)
+        spread = np.broadcast_to(_deviation(free, open_)[:, None], free.shape)
+        if isinstance(self.method, HasPosterior):
+            mean, doubt = self.method.posterior(histories)
+            spread = spread * doubt / np.maximum(_deviation(mean, open_), 1e-12)[:, None]
+        return spread
 
     def _checked(self, histories: Histories, k: int) -> int:
         """Return the length of the lists, or refuse the request."""
@@ -207,6 +226,15 @@ class Fitted:
             trust = getattr(self.method, "trust", UNLEARNED).at(histories.shots)
             scored = wish + trust * standardised(scored)
         return scored
+
+
+def _deviation(values: FloatArray, where: npt.NDArray[np.bool_]) -> FloatArray:
+    """Return (users,) standard deviation of each row's values where they count; 0 where none do."""
+    n = np.maximum(where.sum(axis=1), 1)
+    mean = np.where(where, values, 0).sum(axis=1, dtype=np.float64) / n
+    away = np.where(where, values - mean[:, None], 0)
+    found: FloatArray = np.sqrt(np.square(away).sum(axis=1) / n).astype(np.float32)
+    return found
 
 
 def with_barred(histories: Histories, users: Ids, pairs: Any, catalogue: Catalogue) -> Histories:  # noqa: ANN401

@@ -60,7 +60,7 @@ class Shortlist:
 
     Attributes:
         scores: (users, candidates, parts).
-        gains: (users, candidates) 1 for a relevant item.
+        gains: (users, candidates) worth of a relevant item, by default 1; else 0.
         ideal: (users,) the best discounted gain possible.
         weight: (users,) how much each user counts; sums to 1.
     """
@@ -79,7 +79,7 @@ class Shortlist:
         Args:
             parts: (users, items) scores of each part.
             seen: the supports.
-            query: (users, items) relevant items.
+            query: (users, items) what each relevant item is worth, by default 1.
             depth: how deep to look into each part's ranking.
         """
         n_users, n_items = parts[0].shape
@@ -95,9 +95,8 @@ class Shortlist:
         at = np.arange(n_users)[:, None]
         scores = np.stack([np.where(real, p[at, chosen], -1e9) for p in parts], axis=2)
         relevant = np.asarray(query[at.repeat(chosen.shape[1], 1).ravel(), chosen.ravel()])
-        gains = (relevant.reshape(chosen.shape) > 0) & real
-        counts = np.diff(query.indptr)
-        ideal = np.cumsum(_DISCOUNT)[np.clip(counts, 1, LENGTH) - 1]
+        gains = np.where(real, relevant.reshape(chosen.shape), 0)
+        ideal = _ideal(query)
         even = np.full(n_users, 1.0 / max(n_users, 1))
         return cls(scores.astype(np.float32), gains.astype(np.float32), ideal, even)
 
@@ -109,6 +108,17 @@ class Shortlist:
         gains = np.take_along_axis(self.gains, np.take_along_axis(top, order, axis=1), axis=1)
         per_user: npt.NDArray[np.float64] = (gains * _DISCOUNT).sum(axis=1) / self.ideal
         return per_user
+
+
+def _ideal(query: sp.csr_array) -> npt.NDArray[np.float64]:
+    """Return (users,) the best discounted gain: what is worth most comes first."""
+    row = np.repeat(np.arange(query.shape[0]), np.diff(query.indptr))
+    order = np.lexsort((-query.data, row))
+    rank = np.arange(len(row)) - query.indptr[row]
+    first = rank < LENGTH
+    gains = query.data[order][first] * _DISCOUNT[rank[first]]
+    ideal = np.bincount(row[first], gains, minlength=query.shape[0]).astype(np.float64)
+    return np.where(ideal > 0, ideal, 1.0)
 
 
 def choose_weights(

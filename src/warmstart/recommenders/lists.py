@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from warmstart.core.types import FloatArray, IntArray
@@ -75,6 +76,9 @@ class Lists:
         catalogue: external item ids.
         n_unknown_events: events that were left out because their item is not in the catalogue.
         n_unknown_users: users who had events, none of them known: their lists are zero-shot.
+        propensity: (users, k) probability of each item to stand where it stands; None unless the
+            lists explore.
+        explored: (users, k) whether a place was given to learn whether its item suits.
     """
 
     items: IntArray
@@ -83,6 +87,8 @@ class Lists:
     catalogue: Ids
     n_unknown_events: int = 0
     n_unknown_users: int = 0
+    propensity: npt.NDArray[np.float64] | None = None
+    explored: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -95,16 +101,19 @@ class Lists:
     def table(self) -> pa.Table:
         """Return the Arrow table `user, item, rank, score`, rank from 1, ids of their own type.
 
-        Users without external ids are numbered from 0.
+        Users without external ids are numbered from 0. Lists that explore have `propensity` and
+        `explored`, too: joined with what was clicked, that is a log for `evaluation.ope`.
         """
         row, place = np.nonzero(self.items >= 0)
         items = self.catalogue.values.take(pa.array(self.items[row, place].astype(np.int64)))
         users = pa.array(row) if self.users is None else self.users.values.take(pa.array(row))
-        return pa.table(
-            {
-                "user": users,
-                "item": items,
-                "rank": pa.array((place + 1).astype(np.int32)),
-                "score": pa.array(self.scores[row, place].astype(np.float32)),
-            }
-        )
+        columns = {
+            "user": users,
+            "item": items,
+            "rank": pa.array((place + 1).astype(np.int32)),
+            "score": pa.array(self.scores[row, place].astype(np.float32)),
+        }
+        if self.propensity is not None and self.explored is not None:
+            columns["propensity"] = pa.array(self.propensity[row, place])
+            columns["explored"] = pa.array(self.explored[row, place])
+        return pa.table(columns)

@@ -5,7 +5,8 @@ product; the lists of the user's events name what they move. What is in either i
 that only an item that neither names can be missed.
 
 Items that came or moved after the index was built are always candidates. Where a filter leaves few
-items, or so many came that the index says little, the whole catalogue is ranked.
+items, where so many came that the index says little, and where popularity is penalised, the whole
+catalogue is ranked.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ class Near:
         n = max(_LEAST, _PER_PLACE * k)
         few = allowed is not None and allowed.sum() < _FEW * n
         if few or n_items < _FEW * n or len(fresh) > _MOST_FRESH:
+            return None
+        if method.config.popularity_penalty:  # it is on the scale of all of a user's scores
             return None
         asked = method.asked(histories)
         found = self.index.search(asked.queries, n + int(histories.shots.max(initial=0)), allowed)

@@ -68,7 +68,7 @@ def read_new_users(
         raise DataError("nobody to recommend to; give histories, users or both")
     if histories is None or (users is not None and _has_no_rows(histories)):
         return _users_alone(users, catalogue, on_bad_rows)
-    schema = _schema(catalogue.schema, histories, users)
+    schema = training_schema(catalogue.schema, histories, users)
     data = Dataset.from_tables(histories, users=users, schema=schema, on_bad_rows=on_bad_rows)
     rows, rule = data.interactions, catalogue.schema.evidence
     item = catalogue.items.find(data.items.values)[rows.item]
@@ -152,8 +152,8 @@ def _features(space: FeatureSpace | None, table: pa.Table | None, n_users: int) 
     return space.transform(pa.table({"": pa.nulls(n_users)}) if table is None else table)
 
 
-def _schema(trained: Schema, histories: Any, users: Any) -> Schema:  # noqa: ANN401
-    """Keep of the training schema what names columns that these tables have, too."""
+def training_schema(trained: Schema, histories: Any, users: Any) -> Schema:  # noqa: ANN401
+    """Return what of a training schema names columns that these tables have, too, and its rule."""
     rows = read_source(histories, "histories", wanted=lambda names: list(names)[:1])
     events = {n: c for n, c in trained.interactions.items() if n in rows.all_columns}
     known: dict[str, Column] = {}

@@ -99,6 +99,14 @@ class HearsFirstUsers(Protocol):
 
 
 @runtime_checkable
+class Adjusts(Protocol):
+    """Has settings of scoring that can change without training."""
+
+    def adjusted(self, **settings: Any) -> Self:  # noqa: ANN401
+        """Return the method under other settings."""
+
+
+@runtime_checkable
 class Reports(Protocol):
     """Can say what its training found."""
 

@@ -17,12 +17,13 @@ from warmstart.core.errors import ConfigError, DataError
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.data import Dataset
+from warmstart.data.known import KnownIds
 from warmstart.index import top_k
 from warmstart.index.approximate import ApproximateConfig
+from warmstart.meta.exploring import Explored, checked_share
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.encoding import trusted
-from warmstart.recommenders.exploring import Explored, checked_share
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
@@ -145,7 +146,8 @@ class Recommender:
             "n_items": data.n_items,
             "n_interactions": len(data.interactions),
         }
-        self._fitted = Fitted(method, Catalogue.of(data), origin)
+        met = KnownIds.of(data.users.take(np.unique(data.interactions.user)))
+        self._fitted = Fitted(method, Catalogue.of(data), origin, met)
         return self
 
     def recommend(
@@ -184,7 +186,7 @@ class Recommender:
                 brings, such as an address; see `add_items`.
             explore: share of the list's places that go to items of which the model is unsure, by
                 Thompson sampling; `Recommendation.propensity` says how likely each was, see
-                `warmstart.recommenders.exploring`.
+                `warmstart.meta.exploring`.
             rng: draws what is explored; None draws anew each time.
             rules: boosts, pins, quotas and diversity, see `warmstart.recommenders.rules`; scores
                 are then standard deviations over the items that may be shown.
@@ -221,10 +223,11 @@ class Recommender:
             found, scores = served.arrange(histories, k, wanted, allowed, wish)
         elif share:
             draws = np.random.default_rng() if rng is None else rng
-            explored, scores = served.explore(
-                histories, k, allowed, wish, share=share, rng=draws, rules=wanted
+            explored, scored = served.explore(
+                histories, k, allowed, wish=wish, share=share, rng=draws, rules=wanted
             )
-            found = explored.items
+            listed = explored.items[0] >= 0
+            found, scores = explored.items[0][listed], scored[0]
         else:
             ranked, scored = served.rank(histories, k, allowed, wish=wish)
             found, scores = ranked[0][ranked[0] >= 0], scored[0]
@@ -248,6 +251,8 @@ class Recommender:
         filter: Filter | None = None,
         candidates: Mask | None = None,
         on_bad_rows: Any = "raise",  # noqa: ANN401
+        explore: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> Lists:
         """Return the lists of many users at once.
 
@@ -264,30 +269,40 @@ class Recommender:
             filter: a condition on the item columns.
             candidates: (items,) which items may be returned.
             on_bad_rows: "raise" refuses tables with bad rows, "drop" leaves the rows out.
+            explore: as in `recommend`, for each user by themselves; `Lists.propensity` says how
+                likely every place was.
+            rng: draws what is explored; None draws anew each time.
 
         Raises:
-            ConfigError: `k` is below 1, or the filter is malformed.
+            ConfigError: `k` is below 1, `explore` is no share, or the filter is malformed.
             DataError: a table cannot be read.
         """
-        served = self.fitted
+        served, share = self.fitted, checked_share(explore)
         catalogue = served.catalogue
         allowed = _allowed(catalogue, filter, exclude)
         if candidates is not None:
             chosen = catalogue.where(candidates)
             allowed = chosen if allowed is None else allowed & chosen
+        ids, n_events, n_users = None, 0, 0
         if isinstance(histories, Histories):
             if users is not None or exclude_pairs is not None:
                 raise ConfigError("ready Histories have no user ids to join other tables to")
-            items, scores = served.rank(histories, k, allowed)
-            return Lists(items, scores, None, catalogue.items)
-        new = read_new_users(histories, users, catalogue, on_bad_rows=on_bad_rows)
-        barred = None
-        if exclude_pairs is not None:
-            barred = with_barred(new.histories, new.users, exclude_pairs, catalogue)
-        items, scores = served.rank(new.histories, k, allowed, barred)
+            told, barred = histories, None
+        else:
+            new = read_new_users(histories, users, catalogue, on_bad_rows=on_bad_rows)
+            told, barred, ids = new.histories, None, new.users
+            n_events, n_users = new.n_unknown_events, new.n_unknown_users
+            if exclude_pairs is not None:
+                barred = with_barred(told, ids, exclude_pairs, catalogue)
+        if not share:
+            items, scores = served.rank(told, k, allowed, barred)
+            return Lists(items, scores, ids, catalogue.items, n_events, n_users)
+        draws = np.random.default_rng() if rng is None else rng
+        found, scores = served.explore(told, k, allowed, barred, share=share, rng=draws)
         return Lists(
-            items, scores, new.users, catalogue.items, new.n_unknown_events, new.n_unknown_users
-        )
+            found.items, scores, ids, catalogue.items, n_events, n_users,
+            found.propensity, found.new,
+        )  # fmt: skip
 
     def next_question(
         self,
@@ -527,6 +542,19 @@ class Recommender:
         self._fitted = changing.removed(self.fitted, ids)
         return self
 
+    def adjust(self, **settings: Any) -> Self:  # noqa: ANN401
+        """Change how lists are made, without training: remedies against bias, at a price.
+
+        Args:
+            **settings: of the default method, `popularity_penalty` and `cold_norm`; what they cost
+                stands in the documentation under Bias.
+
+        Raises:
+            ConfigError: the method has no such setting, or a value is out of range.
+        """
+        self._fitted = changing.adjusted(self.fitted, settings)
+        return self
+
     def copy(self) -> Self:
         """Return a recommender that shares everything, and whose items change on their own."""
         return self._restored(self.name, self.seed, self._method, self.fitted)
@@ -631,7 +659,7 @@ def _with_propensities(listed: list[Recommendation], explored: Explored) -> list
             if new and line.reason
             else line.reason,
         )
-        for line, p, new in zip(listed, explored.propensity, explored.new, strict=True)
+        for line, p, new in zip(listed, explored.propensity[0], explored.new[0], strict=False)
     ]
 
 

@@ -24,6 +24,7 @@ from warmstart.evaluation import metrics
 from warmstart.index import top_k
 from warmstart.meta.belief import learn_belief
 from warmstart.meta.episodes import draw_episodes
+from warmstart.meta.remedies import propensity_weights, tilted
 from warmstart.recommenders.exams import Exam, draw_exams, mean_ndcg
 from warmstart.recommenders.gates import LENGTH, Gates, Shortlist, choose_weights
 from warmstart.recommenders.ials import IALS, IALSConfig
@@ -54,7 +55,8 @@ class Trained:
     Attributes:
         parts: the fitted parts.
         gates: their weights at each number of shots.
-        quality: nDCG@10 on out-of-fold training users by number of shots: gates, then each part.
+        quality: nDCG@10 on out-of-fold training users by number of shots: gates, then each part;
+            as the gates weigh likes and users.
         trust: how much taste counts beside a wish.
         held: parts of each fold, and users whom they have not seen.
     """
@@ -75,6 +77,7 @@ def meta_train_default(
     seed: int,
     likeness: sp.csr_array | None = None,
     topics: Sequence[sp.csr_array] = (),
+    groups: sp.csr_array | None = None,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Trained:
@@ -86,6 +89,7 @@ def meta_train_default(
         times: (users, items) seconds since the epoch, entry by entry of `evidence`, or None.
         likeness: (items, items) of content, one more memory; or None.
         topics: (items, values) categories that users may ask for.
+        groups: (users, groups) ones where a user belongs to a group, or None.
         config: settings.
         seed: the same seed gives the same model.
         progress: told how far training has come.
@@ -113,6 +117,7 @@ def meta_train_default(
             np.flatnonzero(kept & (counts >= 2)),
             judged,
             config,
+            groups=groups,
             seed=seed,
             number=number,
             on_step=steps.of(number),
@@ -139,7 +144,7 @@ def meta_train_default(
             for (p, judged), kept in zip(held, kept_of, strict=True)
         ]
         parts = replace(parts, recency=dated.recency(parts.log_popularity, share))
-    gates, quality, scales = _fit_gates(held, likes, features, dated, config, seed=seed)
+    gates, quality, scales = _fit_gates(held, likes, features, dated, config, groups, seed=seed)
     held = [(replace(p, scales=scales), who) for p, who in held]
     tastes = [(partial(combined, p, gates), who) for p, who in held]
     trust = learn_trust(tastes, topics, asked_for, likes, features, seed=seed)
@@ -253,6 +258,15 @@ def _choose_factors(
     return [config.factors[i] for i in best], [tuple(models[i] for i in best) for models in fitted]
 
 
+def _like_weight(
+    counts: npt.NDArray[np.floating], config: DefaultConfig
+) -> npt.NDArray[np.float32] | None:
+    """Return (items,) what a like weighs in the outer losses; None where all weigh alike."""
+    if not config.propensity_power:
+        return None
+    return propensity_weights(counts, config.propensity_power)
+
+
 def _likes(evidence: sp.csr_array) -> sp.csr_array:
     likes = evidence.copy()
     likes.data = (likes.data > 0).astype(np.float32)
@@ -301,6 +315,7 @@ def _train_encoder(
     judged: IntArray,
     config: DefaultConfig,
     *,
+    groups: sp.csr_array | None,
     seed: int,
     number: int,
     on_step: Callable[[int, int, float], None],
@@ -336,6 +351,7 @@ def _train_encoder(
                 max_shots=config.max_shots,
                 features=features,
                 dislike_share=config.dislike_share if signed else 0.0,
+                groups=groups,
             )
 
         exams = draw_exams(
@@ -357,6 +373,8 @@ def _train_encoder(
             len(users),
             config.training,
             rng=generator(seed, "episodes", number),
+            like_weight=_like_weight(counts, config),
+            group_tilt=config.group_tilt,
             validate=validate if exams else None,
             on_step=on_step,
             resume=None if checkpoint is None else checkpoint.stored(name),
@@ -370,6 +388,7 @@ def _fit_gates(
     features: sp.csr_array | None,
     dated: _Dated | None,
     config: DefaultConfig,
+    groups: sp.csr_array | None,
     *,
     seed: int,
 ) -> tuple[Gates, list[dict[str, Any]], FloatArray]:
@@ -389,6 +408,8 @@ def _fit_gates(
         k for k, n in least.items() if sum(len(exam[k][1]) for _, exam in exams if k in exam) >= n
     ]
     scales = _scales(*exams[0], knots)
+    counts = np.asarray(likes.sum(axis=0)).ravel() + config.popularity_prior
+    worth = _like_weight(counts, config)
     weights, quality = [], []
     encoder, popularity = np.eye(len(names), dtype=np.float32)[:2]
     start, doubted = encoder, [i for i, name in enumerate(names) if name == "content"]
@@ -399,13 +420,20 @@ def _fit_gates(
                 continue
             able, support, query = exam[k]
             scaled = replace(parts, scales=scales)
+            if worth is not None:
+                query.data = worth[query.indices]
             for block in _blocks(len(able), query.shape[1]):
                 shown = support.take(block)
                 lists.append(Shortlist.of(scaled.scores(shown), shown, query[block]))
             who.append(able)
         shortlist = _joined(lists)
         asked = np.concatenate(who)
-        shortlist = replace(shortlist, weight=_say(asked, likes, dated, config))
+        say = _say(asked, likes, dated, config)
+        if groups is not None and config.group_tilt:
+            before = shortlist.ndcg(shortlist.scores @ (start if k else popularity))
+            say = say * tilted(groups[asked], 1 - before, config.group_tilt)
+            say /= say.sum()
+        shortlist = replace(shortlist, weight=say)
         if k:
             # the next shots start from here; content must prove that it helps where nobody is new
             start, best = choose_weights(shortlist, start, doubted=doubted)

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 
 from warmstart.core.rng import generator
 from warmstart.core.types import Histories, IntArray
+from warmstart.evaluation.bias import listed_share
 from warmstart.evaluation.metrics import coverage, exposure, gini, mean_popularity, percentiles
 from warmstart.recommenders.fitted import Fitted
 
@@ -48,7 +49,6 @@ def measured(fitted: Fitted) -> dict[str, Any]:
     visitors = _visitors(fitted, served)
     top, _ = fitted.rank(visitors, K)
     shown = exposure(top, len(catalogue))[served]
-    places = max(1, int(shown.sum()))
     new = np.arange(len(catalogue)) >= len(catalogue) - catalogue.n_new
     groups = _groups(fitted, visitors, rank)
     return {
@@ -58,8 +58,8 @@ def measured(fitted: Fitted) -> dict[str, Any]:
         "gini": gini(shown),
         "popularity": _mean(top, rank),
         "catalogue": float(rank[served].mean()),
-        "tail": float(shown[rank[served] < 50].sum()) / places,
-        "new": float(shown[new[served]].sum()) / places,
+        "tail": float(np.nanmean(listed_share(top, rank < 50))),
+        "new": float(np.nanmean(listed_share(top, new))),
         "groups": groups,
         "gap": max((group["gap"] for group in groups), default=None),
     }

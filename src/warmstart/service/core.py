@@ -115,7 +115,8 @@ class Service:
         begun = time.perf_counter()
         found, version = await self._recommend(tenant, wanted)
         self.lately.took(time.perf_counter() - begun)
-        self.lately.listed(tenant, tuple([line["item"] for line in found]))
+        listed = tuple([line["item"] for line in found])
+        self.lately.listed(tenant, listed, wanted.features)
         return found, version
 
     async def _recommend(self, tenant: str, wanted: Recommend) -> tuple[list[Line], str]:

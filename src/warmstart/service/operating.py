@@ -112,11 +112,15 @@ async def stats(who: Admin, request: Request) -> Response:
 
     `coverage` is the share of the items that stood on any list, `popularity` the mean place of what
     was listed among all items by their likes (chance gives .5), `top_share` the share of all places
-    that went to the tenth of the items listed most.
+    that went to the tenth of the items listed most; of each list the first ten places count.
+    `groups` says by each user column how popular the lists of each group were, the gap between
+    groups, and what the gap would be if groups meant nothing (`by_chance`, `p`); groups with fewer
+    than five lists are left out.
     """
     service = service_of(request)
     serving, catalogue = await service.serving(who.tenant)
-    found = service.lately.figures(who.tenant, catalogue.recommender.catalogue)
+    served = catalogue.recommender.catalogue
+    found = await service.compute(service.lately.figures, who.tenant, served)
     times = service.lately.milliseconds() if who.runs_the_service else {}
     return answer({"model": serving.version, "milliseconds": times, "lately": found})
 

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from warmstart.core.errors import ArtifactError, ConfigError
-from warmstart.recommenders.artifact import MANIFEST
+from warmstart.core.sealed import MANIFEST
 from warmstart.recommenders.recommender import Recommender, load
 from warmstart.service.catalogues import Reading, Rows, Serving
 from warmstart.service.logs import log

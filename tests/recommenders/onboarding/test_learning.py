@@ -72,7 +72,7 @@ def test_training_earns_more_than_it_began_with(monkeypatch):
     begun = learn_onboarding(ratings, evidence, CONFIG, seed=1)
     people = respondents(planted(1_000, 6), seed=7)
     start = np.zeros_like(START)
-    monkeypatch.setattr("warmstart.recommenders.onboarding.learning.START", start)
+    monkeypatch.setattr("warmstart.recommenders.onboarding.learning.STARTS", {"blind": start})
     learned = learn_onboarding(ratings, evidence, CONFIG, seed=1)
     assert not np.array_equal(learned.weights, start)
     blind = replace(begun, weights=start)

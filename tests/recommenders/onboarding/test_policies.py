@@ -1,6 +1,7 @@
 """Policies: masks, known orders, a slow loop, and the list against brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import scipy.sparse as sp
 
 from warmstart.core.errors import ConfigError
 from warmstart.meta.linear_belief import LinearBeliefConfig
-from warmstart.recommenders.onboarding.features import NAMES, START, features
+from warmstart.recommenders.onboarding.features import NAMES, START, STARTS, features
 from warmstart.recommenders.onboarding.greedy_list import forward_search, squared_error_change
 from warmstart.recommenders.onboarding.interview import Interview
 from warmstart.recommenders.onboarding.knowledge import (
@@ -141,14 +142,36 @@ def test_information_gain_asks_what_lowers_the_expected_error_most(knowledge):
     assert asked[0] == int(np.argmin(left))
 
 
-def test_the_learned_policy_begins_as_information_gain(knowledge):
-    state = Interview.start(knowledge, 1)
-    found = features(knowledge, state) @ START
-    np.testing.assert_allclose(
-        np.exp(found), np.maximum(state.gain(knowledge), 1e-6) * state.chance_seen(knowledge),
-        rtol=1e-3,
-    )  # fmt: skip
-    assert features(knowledge, state).shape == (1, 25, 2 * len(NAMES))
+def test_the_learned_policy_may_begin_as_others_ask(knowledge):
+    """After each of some questions, with what was asked out of the way."""
+    state, rng = Interview.start(knowledge, 6), np.random.default_rng(3)
+    ratings, share = knowledge.ratings, knowledge.counts / knowledge.counts.sum()
+    usual, spread = share @ ratings.offset, np.sqrt(share @ ratings.noise)
+    for _ in range(4):
+        seen, rated = state.chance_seen(knowledge), ratings.expected(state.taste)
+        theirs = {
+            "information gain": state.value(knowledge),
+            "expected rating": seen * np.maximum(rated - (usual - 3 * spread), 0),
+            "liked": seen / (1 + np.exp(-1.7 * (rated - usual) / spread)),
+        }
+        shown = features(knowledge, state)
+        assert shown.shape == (6, 25, 2 * len(NAMES))
+        assert shown[..., : len(NAMES)].max() == 1
+        assert shown[..., : len(NAMES)].min() >= 0
+        np.testing.assert_allclose(
+            shown[..., len(NAMES) :], shown[..., : len(NAMES)] * state.number / 10, rtol=1e-5
+        )
+        for name, values in theirs.items():
+            best = np.where(state.asked, -np.inf, values).argmax(axis=1)
+            ours = np.where(state.asked, -np.inf, shown @ STARTS[name]).argmax(axis=1)
+            np.testing.assert_array_equal(ours, best)
+        state = state.after(knowledge, best, rng.choice([1.0, 5.0, np.nan], 6))
+
+
+def test_an_older_learned_policy_is_refused(knowledge):
+    old = replace(knowledge, weights=np.zeros(20, np.float32))
+    with pytest.raises(ConfigError, match="no learned policy, or an older one; train it anew"):
+        POLICIES["reinforce"](old, Interview.start(old, 1), np.random.default_rng(0))
 
 
 def test_thompson_asks_more_often_about_what_is_likely_to_be_liked(knowledge):

@@ -16,6 +16,7 @@ from warmstart.recommenders.onboarding.policies import (
     DEFAULT_POLICY,
     WITHOUT_WEIGHTS,
     choose,
+    has_learned,
     lookup,
 )
 from warmstart.recommenders.onboarding.ratings import known_values
@@ -84,7 +85,7 @@ def next_question(
     asked[0, list(skipped)] = True
     state = replace(state, asked=asked, number=state.number + len(skipped))
     may = catalogue.served(allowed)
-    name = policy or (WITHOUT_WEIGHTS if knowledge.weights is None else DEFAULT_POLICY)
+    name = policy or (DEFAULT_POLICY if has_learned(knowledge) else WITHOUT_WEIGHTS)
     item = int(choose(lookup(name), knowledge, state, may, rng)[0])
     if item < 0:
         return None

@@ -27,8 +27,8 @@ class OnboardingConfig(Config):
 
     belief: LinearBeliefConfig = LinearBeliefConfig()
     policy: QuestionPolicyConfig = QuestionPolicyConfig()
-    list_length: int = Field(20, ge=1)
-    practice_items: int = Field(300, ge=1)
+    list_length: int = Field(10, ge=1)
+    practice_items: int = Field(150, ge=1)
     query_share: float = Field(0.3, gt=0, lt=1)
     fewest_users: int = Field(40, ge=4)
     practice_users: int = Field(2_000, ge=4)

@@ -6,7 +6,7 @@ comes from the others, so that the policy meets users as new as those it will se
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,22 +18,21 @@ from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress
 from warmstart.meta.belief import BeliefConfig, learn_belief, observation_weights
 from warmstart.recommenders.onboarding.config import OnboardingConfig
-from warmstart.recommenders.onboarding.features import START, features
+from warmstart.recommenders.onboarding.features import START, STARTS, features
 from warmstart.recommenders.onboarding.greedy_list import forward_search
 from warmstart.recommenders.onboarding.interview import Interview
 from warmstart.recommenders.onboarding.judging import Evidence, Score, ranking_after
 from warmstart.recommenders.onboarding.knowledge import Knowledge, learn_knowledge
-from warmstart.recommenders.onboarding.policies import reinforce
 from warmstart.recommenders.onboarding.respondents import (
     Respondents,
     Transcript,
     errors,
-    interview,
     respondents,
 )
 from warmstart.recommenders.parts import weighted_rows
 
 _HORIZONS = (1, 3, 5, 10)  # numbers of questions after which lists are judged
+_MOST_JUDGES = 100  # of each fold, who say which policy is the best to begin with
 _VALIDATION = 0.3  # share of the practising users who choose the weights
 
 
@@ -69,8 +68,9 @@ def learn_onboarding(
         seed: the same seed gives the same.
         progress: told how far training has come.
     """
-    whole = learn_knowledge(ratings, config.belief, seed=seed)
-    active = np.flatnonzero(np.diff(ratings.indptr) >= 2)
+    counts = np.diff(ratings.indptr)
+    whole = learn_knowledge(ratings[np.flatnonzero(counts)], config.belief, seed=seed)
+    active = np.flatnonzero(counts >= 2)
     if len(active) < config.fewest_users:
         return replace(whole, listed=_most_rated(whole, config), weights=START)
     order = generator(seed, "practice").permutation(active)
@@ -147,29 +147,44 @@ def learn_weights(
         fold, n = folds[number], min(config.policy.batch_users, cut[number])
         users = rng.choice(cut[number], n, replace=False)
         people = fold.people.take(np.tile(users, config.policy.samples))
-        shown, allowed, asked, transcript = _sampled(fold, people, items, weights, rng, config)
+        seen = list[tuple[FloatArray, npt.NDArray[np.bool_], IntArray]]()
+
+        def draw(chance: FloatArray, shown: FloatArray, left: npt.NDArray[np.bool_]) -> IntArray:
+            asked: IntArray = (chance + rng.gumbel(size=chance.shape)).argmax(axis=1)
+            seen.append((shown, left, asked))
+            return asked
+
+        transcript = _held(fold, people, items, weights, draw, config.policy.questions)
+        shown, allowed, asked = (np.stack(part) for part in zip(*seen, strict=True))
         after = -_error(transcript, config)[:, 1:].T / config.policy.questions
         reward = np.cumsum(after[::-1], axis=0)[::-1].copy()
         if fold.score is not None and config.policy.ranking:
-            horizon = int(rng.choice(horizons))
-            found = ranking_after(transcript, people, horizon, fold.score, evidence)
-            reward[:horizon] += config.policy.ranking * np.nan_to_num(found)
+            for horizon in horizons:
+                found = ranking_after(transcript, people, horizon, fold.score, evidence)
+                part = config.policy.ranking / len(horizons)
+                reward[:horizon] += part * np.nan_to_num(found)
         samples = config.policy.samples
         return Episodes(shown, allowed, asked, reward.astype(np.float32), samples)
 
-    def validate(weights: FloatArray) -> float:
+    def judged(weights: FloatArray, begin: Sequence[int], end: Sequence[int]) -> float:
         return float(
             np.average(
                 [
                     _quality(
-                        replace(f, people=f.people.take(np.arange(c, len(f.people)))),
-                        weights, horizons, evidence, config,
+                        replace(f, people=f.people.take(np.arange(b, e))),
+                        items, weights, horizons, evidence, config,
                     )
-                    for f, c in zip(folds, cut, strict=True)
+                    for f, b, e in zip(folds, begin, end, strict=True)
                 ],
                 weights=sizes,
             )
         )  # fmt: skip
+
+    def practised(weights: FloatArray) -> float:
+        return judged(weights, [0] * len(cut), [min(n, _MOST_JUDGES) for n in cut])
+
+    def validate(weights: FloatArray) -> float:
+        return judged(weights, cut, [len(fold.people) for fold in folds])
 
     updates = min(config.policy.updates, sum(cut))  # few users have little to teach
 
@@ -178,41 +193,37 @@ def learn_weights(
             progress(done, updates, f"questions, update {done}")
 
     settings = config.policy.model_copy(update={"updates": updates})
-    return train_policy(play, START, settings, validate=validate, seed=seed, on_update=on_update)
+    start = max(STARTS.values(), key=practised)
+    return train_policy(play, start, settings, validate=validate, seed=seed, on_update=on_update)
 
 
 def _most_rated(knowledge: Knowledge, config: OnboardingConfig) -> IntArray:
     return np.argsort(-knowledge.counts, kind="stable")[: config.list_length]
 
 
-def _sampled(
+def _held(
     fold: Fold,
     people: Respondents,
     items: IntArray,
     weights: FloatArray,
-    rng: np.random.Generator,
-    config: OnboardingConfig,
-) -> tuple[FloatArray, np.ndarray, IntArray, Transcript]:
-    """Hold interviews in which the policy draws from the most rated items."""
-    steps, rows = config.policy.questions, len(people)
-    knowledge = fold.knowledge.take(items)
-    state, ratings = Interview.start(knowledge, rows), fold.knowledge.ratings
-    shown = np.empty((steps, rows, len(items), len(weights)), np.float32)
-    allowed = np.empty((steps, rows, len(items)), bool)
-    asked, values = np.empty((steps, rows), np.int64), np.empty((steps, rows))
+    pick: Callable[[FloatArray, FloatArray, npt.NDArray[np.bool_]], IntArray],
+    questions: int,
+) -> Transcript:
+    """Hold interviews about some items; `pick` takes one by scores, features and what is left."""
+    knowledge, ratings = fold.knowledge.take(items), fold.knowledge.ratings
+    state = Interview.start(knowledge, len(people))
     rmse = [errors(ratings, state.taste, people.query)]
-    expected = [state.expected_rmse(knowledge)]
-    for step in range(steps):
-        shown[step], allowed[step] = features(knowledge, state), ~state.asked
-        chance = np.where(allowed[step], shown[step] @ weights, -np.inf)
-        asked[step] = (chance + rng.gumbel(size=chance.shape)).argmax(axis=1)
-        values[step] = people.answers(items[asked[step]])
-        state = state.after(knowledge, asked[step], values[step])
+    expected, asked, values = [state.expected_rmse(knowledge)], [], []
+    for _ in range(questions):
+        shown, left = features(knowledge, state), ~state.asked
+        at = pick(np.where(left, shown @ weights, -np.inf), shown, left)
+        asked.append(items[at])
+        values.append(people.answers(items[at]))
+        state = state.after(knowledge, at, values[-1])
         rmse.append(errors(ratings, state.taste, people.query))
         expected.append(state.expected_rmse(knowledge))
-    told = np.stack(rmse, axis=1), np.stack(expected, axis=1)
-    transcript = Transcript(items[asked].T, values.T, *told)
-    return shown, allowed, asked, transcript
+    whole = (np.stack(part, axis=1) for part in (asked, values, rmse, expected))
+    return Transcript(*whole)
 
 
 def _error(transcript: Transcript, config: OnboardingConfig) -> npt.NDArray[np.float64]:
@@ -224,6 +235,7 @@ def _error(transcript: Transcript, config: OnboardingConfig) -> npt.NDArray[np.f
 
 def _quality(
     fold: Fold,
+    items: IntArray,
     weights: FloatArray,
     horizons: Sequence[int],
     evidence: Evidence,
@@ -232,10 +244,9 @@ def _quality(
     """Return what the policy without chance earns, as it is rewarded in training."""
     if not len(fold.people):
         return 0.0
-    knowledge = replace(fold.knowledge, weights=weights)
-    transcript = interview(
-        reinforce, knowledge, fold.people,
-        questions=config.policy.questions, rng=generator(0, "validation"),
+    transcript = _held(
+        fold, fold.people, items, weights, lambda chance, *_: chance.argmax(axis=1),
+        config.policy.questions,
     )  # fmt: skip
     earned = -float(_error(transcript, config)[:, 1:].mean())
     if fold.score is not None and config.policy.ranking:

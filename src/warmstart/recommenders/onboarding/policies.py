@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from warmstart.core.errors import ConfigError
 from warmstart.core.types import FloatArray, IntArray
-from warmstart.recommenders.onboarding.features import features
+from warmstart.recommenders.onboarding.features import START, features
 from warmstart.recommenders.onboarding.interview import Interview
 from warmstart.recommenders.onboarding.knowledge import Knowledge
 
@@ -82,10 +82,15 @@ def greedy_list(knowledge: Knowledge, interview: Interview, rng: np.random.Gener
     return _everybody(place, interview)
 
 
+def has_learned(knowledge: Knowledge) -> bool:
+    """Return whether there is a learned policy, and one by the features that are looked at now."""
+    return knowledge.weights is not None and len(knowledge.weights) == len(START)
+
+
 def reinforce(knowledge: Knowledge, interview: Interview, rng: np.random.Generator) -> FloatArray:
     """The policy learned by REINFORCE."""
-    if knowledge.weights is None:
-        raise ConfigError("the model has no learned policy; train it anew")
+    if not has_learned(knowledge):
+        raise ConfigError("the model has no learned policy, or an older one; train it anew")
     found: FloatArray = features(knowledge, interview) @ knowledge.weights
     return found
 

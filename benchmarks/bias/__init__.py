@@ -1,0 +1,1 @@
+"""What remedies against bias cost, measured."""
