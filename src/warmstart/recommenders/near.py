@@ -93,9 +93,9 @@ class Near:
                 np.add.at(moved, columns[part], data[part])
                 listed.append(columns[part])
             every = np.concatenate(listed) if listed else fresh[:0]
-            order = np.arange(len(every), dtype=np.int32)
-            place[every] = order  # the last of equal ones stays, which is quicker than to sort
-            touched = every[place[every] == order]
+            turn = np.arange(len(every), dtype=np.int32)
+            place[every] = turn  # the last of equal ones stays, which is quicker than to sort
+            touched = every[place[every] == turn]
             most = touched
             if len(touched) > _NEIGHBOURS:
                 most = touched[np.argpartition(-moved[touched], _NEIGHBOURS)[:_NEIGHBOURS]]
