@@ -203,11 +203,13 @@ class Fitted:
     def _doubt(self, histories: Histories, free: FloatArray) -> FloatArray:
         """Return (users, items) standard deviations, on the scale of the scores that are finite."""
         open_ = np.isfinite(free)
-        spread = np.broadcast_to(_deviation(free, open_)[:, None], free.shape)
-        if isinstance(self.method, HasPosterior):
-            mean, doubt = self.method.posterior(histories)
-            spread = spread * doubt / np.maximum(_deviation(mean, open_), 1e-12)[:, None]
-        return spread
+        spread = _deviation(free, open_)[:, None]
+        if not isinstance(self.method, HasPosterior):
+            return np.broadcast_to(spread, free.shape)
+        mean, doubt = self.method.posterior(histories)
+        scale = spread / np.maximum(_deviation(mean, open_), 1e-12)[:, None]
+        found: FloatArray = np.asarray(scale * doubt, np.float32)
+        return found
 
     def _checked(self, histories: Histories, k: int) -> int:
         """Return the length of the lists, or refuse the request."""

@@ -222,8 +222,12 @@ def _held(
         state = state.after(knowledge, at, values[-1])
         rmse.append(errors(ratings, state.taste, people.query))
         expected.append(state.expected_rmse(knowledge))
-    whole = (np.stack(part, axis=1) for part in (asked, values, rmse, expected))
-    return Transcript(*whole)
+    return Transcript(
+        np.stack(asked, axis=1),
+        np.stack(values, axis=1),
+        np.stack(rmse, axis=1),
+        np.stack(expected, axis=1),
+    )
 
 
 def _error(transcript: Transcript, config: OnboardingConfig) -> npt.NDArray[np.float64]:

@@ -89,7 +89,7 @@ def has_learned(knowledge: Knowledge) -> bool:
 
 def reinforce(knowledge: Knowledge, interview: Interview, rng: np.random.Generator) -> FloatArray:
     """The policy learned by REINFORCE."""
-    if not has_learned(knowledge):
+    if knowledge.weights is None or not has_learned(knowledge):
         raise ConfigError("the model has no learned policy, or an older one; train it anew")
     found: FloatArray = features(knowledge, interview) @ knowledge.weights
     return found
