@@ -49,16 +49,18 @@ def train_backbone(
             model.bias.fill_(float(np.log(mean) - np.log1p(-mean)))
         tables = {"vectors", "weights"}
         free = [p for n, p in model.named_parameters() if n not in tables]
-        optimiser = torch.optim.Adam(
-            [{"params": [model.vectors, model.weights], "weight_decay": config.decay},
-             {"params": free}], lr=config.lr)  # fmt: skip
+        groups: list[dict[str, Any]] = [
+            {"params": [model.vectors, model.weights], "weight_decay": config.decay},
+            {"params": free},
+        ]
+        optimiser = torch.optim.Adam(groups, lr=config.lr)
         size = min(config.batch_size, max(_SMALLEST, len(labels) // _STEPS))
         per_epoch = -(-len(labels) // size)
         total, done = config.epochs * per_epoch, 0
         model.train()
         for _ in range(config.epochs):
             order = torch.from_numpy(rng.permutation(len(labels)))
-            for rows in order.split(size):
+            for rows in torch.split(order, size):
                 for group in optimiser.param_groups:
                     group["lr"] = config.lr * one_cycle(done / total)
                 drawn = inputs[rows] * (torch.rand(len(rows), len(sizes)) >= hide)

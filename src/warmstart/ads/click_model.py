@@ -193,7 +193,7 @@ class ClickModel:
         """
         n = len(coding.users)
         new = np.arange(len(self.coding.users), n)
-        codes = np.full((len(new), self.arrays["user_codes"].shape[1]), -1, np.int64)
+        codes: IntArray = np.full((len(new), self.arrays["user_codes"].shape[1]), -1, np.int64)
         if log is not None:
             codes = cols.last_codes(log.user, cols.codes_of(log, "user"), n)[new]
         a = self.arrays
@@ -232,7 +232,7 @@ class ClickModel:
         self._network = Backbone(
             cols.arrays_of("network.", a), [n + 1 for n in self.coding.sizes.values()]
         )
-        self._n_user, self._n_ad = (len(self.coding.fields_of(r)) for r in ("user", "ad"))  # type: ignore[arg-type]
+        self._n_user, self._n_ad = (len(self.coding.fields_of(r)) for r in ("user", "ad"))
         self._user_side = self._network.side(a["user_codes"] + 1, 0)
         self._ad_side = self._network.side(a["ad_codes"] + 1, self._n_user)
         self._coords = head_coordinates(len(a["taste_mean"]), self.config.latent)
@@ -319,7 +319,8 @@ class ClickModel:
 
 def head_coordinates(dim: int, latent: int) -> IntArray:
     """Return which coordinates of a taste an ad's own head reads: the general one, the nameless."""
-    return np.r_[0, dim - latent : dim].astype(np.int64)
+    read: IntArray = np.r_[0, dim - latent : dim].astype(np.int64)
+    return read
 
 
 def labels_of(log: AdLog, label: str, targets: Array | None) -> npt.NDArray[np.float64]:

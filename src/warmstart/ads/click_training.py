@@ -157,7 +157,7 @@ def _offset(
 def _codes(log: AdLog, rows: IntArray) -> IntArray:
     """Return (rows, fields) codes for the network; 0 is unknown."""
     part = log.take(rows)
-    return np.concatenate([cols.codes_of(part, r) + 1 for r in ("user", "ad", "context")], axis=1)  # type: ignore[arg-type]
+    return np.concatenate([cols.codes_of(part, r) + 1 for r in ("user", "ad", "context")], axis=1)
 
 
 def _taste(

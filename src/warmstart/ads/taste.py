@@ -61,7 +61,7 @@ class Taste:
     @property
     def n_latent(self) -> int:
         """How many dimensions no column names."""
-        return self.ads.shape[1] - 1 - len(self.level)
+        return int(self.ads.shape[1] - 1 - len(self.level))
 
     def expected(self, columns: npt.NDArray[Any]) -> Array:
         """Return (ads, 1 + dim) intercepts and features of ads known by their columns alone."""

@@ -150,7 +150,8 @@ class Fitted:
             free = self._free(block, allowed, block if barred is None else barred.take(part), wish)
             doubt = self._doubt(block, free)
             if rules is not None:
-                doubt = doubt / np.maximum(_deviation(free, np.isfinite(free)), 1e-12)[:, None]
+                size = np.maximum(_deviation(free, np.isfinite(free)), 1e-12)[:, None]
+                doubt = np.asarray(doubt / size, np.float32)
                 points = [boosted(row, rules, self.catalogue.where) for row in free]
                 free = np.array(points, np.float32)
             listed, scored = top_k(free, k)
