@@ -21,7 +21,7 @@ PUBLIC = {
     ),
     "recommend_batch": (
         "(histories=None, *, users=None, k=10, exclude=(), exclude_pairs=None, filter=None, "
-        "candidates=None, on_bad_rows='raise')"
+        "candidates=None, on_bad_rows='raise', explore=0.0, rng=None)"
     ),
     "similar_items": "(item, k=10)",
     "add_items": "(table, *, vectors=None, root=None, trust_encoders=False)",
