@@ -5,7 +5,6 @@ import pytest
 import scipy.sparse as sp
 
 from warmstart.core.layers import Layers
-from warmstart.recommenders import parts
 from warmstart.recommenders.parts import matrix_arrays, matrix_from, narrow, weighted_rows
 
 
@@ -31,9 +30,7 @@ def test_rows_pairs_and_the_whole_are_those_of_the_sum(layers):
     np.testing.assert_array_equal(back.toarray(), whole)
 
 
-@pytest.mark.parametrize("room", [1 << 23, 40])
-def test_sums_of_rows_have_the_bits_of_one_matrix(layers, room, monkeypatch):
-    monkeypatch.setattr(parts, "_ROOM", room)
+def test_sums_of_rows_have_the_bits_of_one_matrix(layers):
     two, whole = layers
     rng = np.random.default_rng(1)
     weights = sp.random_array((50, 30), density=0.5, rng=rng, format="csr", dtype=np.float32)
