@@ -25,7 +25,7 @@ def propensity_weights(counts: npt.NDArray[np.floating], power: float) -> npt.ND
         power: the propensity is popularity to this power; 0 makes all likes alike.
 
     Example:
-        >>> propensity_weights(np.array([1.0, 4.0]), 0.5).round(3).tolist()
+        >>> propensity_weights(np.array([1.0, 4.0]), 0.5).astype(float).round(3).tolist()
         [1.667, 0.833]
     """
     raw = np.maximum(np.asarray(counts, np.float64), 1e-12) ** -power
@@ -54,7 +54,7 @@ def tilted(
     Example:
         >>> groups = sp.csr_array(np.repeat(np.eye(2), 50, axis=0))
         >>> weights = tilted(groups, np.repeat([1.0, 2.0], 50), 1.0)
-        >>> weights[[0, -1]].round(2).tolist()
+        >>> weights[[0, -1]].astype(float).round(2).tolist()
         [0.32, 1.68]
     """
     losses = np.asarray(losses, np.float64)
