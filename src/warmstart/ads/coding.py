@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -110,13 +110,7 @@ class Coding:
         Raises:
             DataError: an id is missing, given twice, or known already.
         """
-        known = [ad for ad in ids if ad in self.ads]
-        if known:
-            raise DataError(f"ad {known[0]!r} is known already; give new ads only")
-        return Coding(
-            self.users, _joined(self.ads, ids), self.user_space, self.ad_space,
-            self.context_space, self.columns,
-        )  # fmt: skip
+        return replace(self, ads=_joined(self.ads, ids, "ad"))
 
     def with_users(self, ids: Sequence[Id]) -> Coding:
         """Return the coding with further users at the end.
@@ -124,13 +118,7 @@ class Coding:
         Raises:
             DataError: an id is missing, given twice, or known already.
         """
-        known = [user for user in ids if user in self.users]
-        if known:
-            raise DataError(f"user {known[0]!r} is known already; give new users only")
-        return Coding(
-            _joined(self.users, ids), self.ads, self.user_space, self.ad_space,
-            self.context_space, self.columns,
-        )  # fmt: skip
+        return replace(self, users=_joined(self.users, ids, "user"))
 
     def to_json(self) -> str:
         """Return the coding as JSON, for an artefact."""
@@ -168,8 +156,11 @@ def fit_space(table: pa.Table, names: Sequence[str], *, max_values: int) -> Feat
     return FeatureSpace.fit(table, kinds, max_values=max_values)
 
 
-def _joined(known: Ids, ids: Sequence[Id]) -> Ids:
-    """Return the ids with further ones behind them, integers if all of them can be."""
+def _joined(known: Ids, ids: Sequence[Id], what: str) -> Ids:
+    """Return the ids with new ones behind them, integers if all of them can be."""
+    met = [one for one in ids if one in known]
+    if met:
+        raise DataError(f"{what} {met[0]!r} is known already; give new {what}s only")
     if not len(known):
         return Ids(ids)
     values, more, _ = common_type(known.values, Ids(ids).values)
