@@ -4,7 +4,8 @@ They take an hour of two cores, so they are fitted once, each with the commit th
 kept in a folder from which `benchmarks.bias.remedies` goes on. Only whoever wrote these files
 should read them: they are pickles. A fit that is missing is a row that is missing.
 
-`--saved MODEL` adds a model saved of the rows that `benchmarks.asking.quality` trains on: the default on MovieLens-1M with texts, whose validation users it has not met.
+`--saved MODEL` adds a model saved of the rows that `benchmarks.asking.quality` trains on: the
+default on MovieLens-1M with texts, whose validation users it has not met.
 """
 
 from __future__ import annotations
