@@ -84,16 +84,19 @@ def given(catalogue: Catalogue, said: Iterable[Past | str | int]) -> list[Entry]
         UnknownItemError: an item is not in the catalogue.
     """
     find, of_event = catalogue.titles.find, catalogue.schema.evidence.of_event
-    entries = list[Entry]()
+    entries, known = list[Entry](), dict[str | None, float | None]()
     for one in said:
-        if isinstance(one, Past):
-            plain = of_event(one.event) if one.event is not None else None
-            if plain is None or one.rating is not None or one.value is not None:
-                entries.append(_entry(one))
-            else:
-                entries.append(Understood(find(one.item), plain))
-        else:
+        if not isinstance(one, Past):
             entries.append(one)
+            continue
+        name = one.event
+        if name not in known:
+            known[name] = None if name is None else of_event(name)
+        plain = known[name]
+        if plain is None or one.rating is not None or one.value is not None:
+            entries.append(_entry(one))
+        else:
+            entries.append(Understood(find(one.item), plain))
     return entries
 
 

@@ -109,7 +109,7 @@ def shortcut(service: Service) -> Shortcut:
 
     async def recommend(who: Who, body: bytes) -> Response | None:
         try:
-            wanted = Recommend.model_validate(orjson.loads(body))
+            wanted = Recommend.model_validate_json(body)
         except ValueError:
             return None
         who.must("read")

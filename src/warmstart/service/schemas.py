@@ -88,8 +88,9 @@ _Condition = Annotated[
         "which any will do, or `{min, max}`. It is parsed, never evaluated."
     ),
 ]
-_Histories = Annotated[list[Past | Item], Field(max_length=MOST_HISTORY)]
-_Items = Annotated[list[Item], Field(max_length=MOST_HISTORY)]
+# tuples: a default that cannot change is not copied for every request
+_Histories = Annotated[tuple[Past | Item, ...], Field(max_length=MOST_HISTORY)]
+_Items = Annotated[tuple[Item, ...], Field(max_length=MOST_HISTORY)]
 _K = Annotated[int, Field(strict=True, ge=1, le=MOST_K)]
 
 
@@ -97,8 +98,8 @@ class Person(_Body):
     """Whom it is about: a user whose events are stored, or a history, or both, or nobody."""
 
     user: Id | None = Field(None, description="Whose stored events count, the last one too.")
-    history: _Histories = []
-    dislikes: _Items = []
+    history: _Histories = ()
+    dislikes: _Items = ()
     features: Annotated[dict[_Column, _Value], Field(max_length=_COLUMNS)] | None = Field(
         None, description="What is known of the user: columns that the model was trained with."
     )
@@ -110,7 +111,7 @@ class Recommend(Person):
     k: _K = 10
     text: Annotated[str, StringConstraints(max_length=MOST_CHARS)] | None = None
     filters: _Condition | None = None
-    exclude: _Items = []
+    exclude: _Items = ()
     boost: Annotated[tuple[Boost, ...], Field(max_length=50)] = ()
     pin: Annotated[tuple[Pin, ...], Field(max_length=100)] = ()
     quota: Annotated[tuple[Quota, ...], Field(max_length=50)] = ()
@@ -205,10 +206,10 @@ class ItemIds(_Body):
 class Onboarding(_Body):
     """What a new user has said so far."""
 
-    history: _Histories = []
-    dislikes: _Items = []
-    not_seen: _Items = []
-    skipped: _Items = []
+    history: _Histories = ()
+    dislikes: _Items = ()
+    not_seen: _Items = ()
+    skipped: _Items = ()
     filters: _Condition | None = None
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"history": [1], "not_seen": [2]}]})
