@@ -12,6 +12,7 @@ from tests.ads.planted import COLUMNS, chances, impressions
 
 import warmstart as ws
 from warmstart.ads.auction import Exclusion, FrequencyCap, Shown
+from warmstart.ads.log import AdLog
 from warmstart.core.errors import (
     ArtifactError,
     ConfigError,
@@ -68,6 +69,41 @@ def test_click_and_conversion_is_never_likelier_than_the_click(model, rows):
     assert (scores.click_and_conversion <= scores.click).all()
     assert ((scores.click >= 0) & (scores.click <= 1)).all()
     assert (scores.click_and_conversion >= 0).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 39), st.integers(0, 19), st.sampled_from(["odd", "even", "neither", None]),
+    st.sampled_from([0, 1, 15, 23.0, 40, None]), st.sampled_from([0, 1, True, 1.0, None]),
+    st.sampled_from([0, None]),
+)  # fmt: skip
+def test_one_event_is_read_as_a_table_of_it_would_be(model, user, ad, side, hour, click, buy):
+    event = {
+        "user": user, "ad": ad, "side": side, "hour": hour, "brand": "red", "side_of_user": 1,
+        "click": click, "buy": buy,
+    }  # fmt: skip
+    one = AdLog.of_event(event, model.coding)
+    table = AdLog.read({name: [value] for name, value in event.items()}, model.coding)
+    assert one is not None
+    for name in ("user", "ad", "click", "conversion"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(table, name))
+    assert {n: c.tolist() for n, c in one.fields.items()} == {
+        n: c.tolist() for n, c in table.fields.items()
+    }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"user": 1_000}, {"ad": 99}, {"click": 2}, {"click": "yes"}, {"click": 0, "buy": 1},
+     {"user": [3]}, {"ad": None}],
+)  # fmt: skip
+def test_an_event_of_somebody_new_or_a_wrong_one_takes_the_long_way(model, change):
+    event = {
+        "user": 1, "ad": 2, "side": "odd", "hour": 3, "brand": "red", "side_of_user": 1,
+        "click": 1, "buy": 0,
+    }  # fmt: skip
+    assert AdLog.of_event(event, model.coding) is not None
+    assert AdLog.of_event(event | change, model.coding) is None
 
 
 def test_a_list_is_ordered_by_bid_times_probability(model):

@@ -151,6 +151,40 @@ class AdLog:
         return cls._coded(source, coding, labelled=False)
 
     @classmethod
+    def of_event(cls, event: Mapping[str, Any], coding: Coding) -> Self | None:
+        """Return one event, coded without making a table, which takes fifty times as long.
+
+        None where only a table will do: the user or the ad is new, a column is missing, or a label
+        is anything but a plain 0, 1 or None; `read` then takes it, or says what is wrong.
+        """
+        names = coding.columns
+        labels = {part: names[part] for part in ("click", "conversion")}
+        wanted = [names["user"], names["ad"], *(c for r in ROLES for c in coding.space(r).columns)]
+        if any(name is not None and name not in event for name in wanted):
+            return None
+        user = -1 if names["user"] is None else _place(coding.users, event[names["user"]])
+        ad = _place(coding.ads, event[names["ad"] or "ad"])
+        told = {part: event.get(name) for part, name in labels.items() if name is not None}
+        new = ad < 0 or (user < 0 and names["user"] is not None)
+        if new or any(value not in (0, 1, None) for value in told.values()):
+            return None
+        click = 1.0 if names["click"] is None else _plain(told["click"])
+        conversion = None
+        if labels["conversion"] in event:
+            conversion = 0.0 if not click else _plain(told["conversion"])
+            if not click and told["conversion"]:
+                return None
+        fields: dict[str, IntArray] = {}
+        for role in ROLES:
+            known = coding.space(role).columns
+            fields |= coding.encode_one(role, {name: event[name] for name in known})
+        return cls(
+            np.array([user]), np.array([ad]), np.array([click]),
+            None if conversion is None else np.array([conversion]),
+            None, None, None, MappingProxyType(fields), coding,
+        )  # fmt: skip
+
+    @classmethod
     def read_with(
         cls,
         table: Any,  # noqa: ANN401
@@ -252,6 +286,14 @@ class AdLog:
             MappingProxyType(coded),
             coding,
         )
+
+
+def _place(ids: Ids, one: Any) -> int:  # noqa: ANN401
+    return ids.place(one) if isinstance(one, str | int) else -1
+
+
+def _plain(label: int | None) -> float:
+    return np.nan if label is None else float(label)
 
 
 def _read(table: Any, ids: Sequence[str]) -> Source:  # noqa: ANN401
