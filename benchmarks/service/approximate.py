@@ -33,11 +33,12 @@ from warmstart.index import top_k
 from warmstart.index.approximate import Approximate, ApproximateConfig
 from warmstart.recommenders import near
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.default import Asked, Default
+from warmstart.recommenders.default import Default
 from warmstart.recommenders.memory import truncate
 from warmstart.recommenders.near import Near, made_up
 from warmstart.recommenders.parts import narrow
 from warmstart.recommenders.recommender import load
+from warmstart.recommenders.scorer import Asked, Scorer
 
 RESULTS = Path(__file__).parent / "results"
 PROMISED = 0.95
@@ -63,19 +64,25 @@ class LargeConfig(Config):
 
 
 class Enlarged:
-    """What `Near` asks of a method, of copies of a fitted one's items."""
+    """What `Near` asks of a scorer, of copies of a fitted method's items."""
 
-    lent_gates, unmet = None, np.zeros(0, np.int64)
+    lent_gates, unmet, penalty = None, np.zeros(0, np.int64), 0.0
 
     def __init__(self, method: Default, config: LargeConfig) -> None:
         rng = np.random.default_rng(config.seed)
-        covariance, small = method.parts.belief.covariance, method._copy()
+        covariance = method.parts.belief.covariance
         if isinstance(covariance, np.ndarray):  # as training keeps it where there are many items
             covariance = truncate(covariance, method.config.memory.neighbours)
         belief = replace(method.parts.belief, covariance=narrow(sp.csr_array(covariance)))
-        small.parts = replace(method.parts, belief=belief)
-        small._prepare(method, centre=method._centre)
-        self.small, vectors = small, np.ascontiguousarray(method.vectors.T)
+        self.small = small = Scorer(
+            replace(method.parts, belief=belief),
+            method.gates,
+            method.config,
+            lent_gates=method.lent_gates,
+            new=method.new,
+            before=method.scorer,
+        )
+        vectors = np.ascontiguousarray(method.scorer.vectors.T)
         unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
         nearest = np.argsort(-(unit @ unit.T), axis=1)[:, 1:21]
         n = len(vectors)

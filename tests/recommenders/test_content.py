@@ -229,9 +229,11 @@ def test_adding_items_leaves_the_model_before_as_it_was(method, split):
         np.testing.assert_array_equal(array, before[name], err_msg=name)
     assert len(again.parts.log_popularity) == len(one.parts.log_popularity) + 2
     users = split.tasks.at(3)
-    np.testing.assert_allclose(again.vectors[:, :120], method.vectors, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        again.scorer.vectors[:, :120], method.scorer.vectors, rtol=1e-4, atol=1e-6
+    )
     loaded = type(again).from_state(again.state())
-    np.testing.assert_array_equal(loaded.vectors, again.vectors)
+    np.testing.assert_array_equal(loaded.scorer.vectors, again.scorer.vectors)
     np.testing.assert_allclose(  # twins of the first two
         again.score(users)[:, 122:], again.score(users)[:, 120:122], atol=1e-3
     )

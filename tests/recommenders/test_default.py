@@ -66,7 +66,7 @@ def test_the_score_is_the_gated_sum_of_the_parts(method, split):
 def without_lent(method):
     bare = method._copy()
     bare.lent_gates = None
-    bare._prepare()
+    bare._lay_out()
     return bare
 
 

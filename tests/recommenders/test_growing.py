@@ -63,7 +63,7 @@ def large(method):
     found = {
         "events": parts.encoder.events,
         "items": parts.encoder.items,
-        "vectors": method.vectors,
+        "vectors": method.scorer.vectors,
         "content": method.content.content["text"].values,
     }
     for i, factors in enumerate(parts.factors):
@@ -106,7 +106,7 @@ def test_the_model_before_keeps_every_bit(method):
     one.with_items(some_content(2, 5), 2)
     same(bits(method), before)
     np.testing.assert_array_equal(method.score(users_of(N)), score)
-    np.testing.assert_array_equal(one.vectors[:, :N], method.vectors)
+    np.testing.assert_array_equal(one.scorer.vectors[:, :N], method.scorer.vectors)
 
 
 def test_two_successors_do_not_disturb_each_other(method, state):
@@ -118,7 +118,7 @@ def test_two_successors_do_not_disturb_each_other(method, state):
     same(bits(one), before)
     longer = one.with_items(second, 3)
     same(bits(one), before)
-    assert np.shares_memory(longer.vectors, one.vectors)
+    assert np.shares_memory(longer.scorer.vectors, one.scorer.vectors)
     alone = Default.from_state(state)
     same(bits(alone.with_items(second, 3)), expected)
 
@@ -146,7 +146,7 @@ def test_what_is_saved_in_one_layer_scores_to_the_last_bit_like_two(method):
     loaded = Default.from_state(grown.state())
     assert not isinstance(loaded.parts.belief.covariance, Layers)
     users = users_of(N + 32)
-    np.testing.assert_array_equal(loaded.vectors, grown.vectors)
+    np.testing.assert_array_equal(loaded.scorer.vectors, grown.scorer.vectors)
     np.testing.assert_array_equal(loaded.score(users), grown.score(users))
     one, items = users.take(np.array([0])), np.arange(N - 5, N + 32)
     found = grown.contributions(one, items)
@@ -178,7 +178,7 @@ def test_content_that_does_not_fit_takes_no_room(method):
     with pytest.raises(Exception, match="24"):
         method.with_items({"text": Block.of_vectors(np.ones((1, 7)))}, 1)
     grown = method.with_items(some_content(1), 1)
-    assert np.shares_memory(grown.vectors, method.vectors)
+    assert np.shares_memory(grown.scorer.vectors, method.scorer.vectors)
     assert np.shares_memory(grown.parts.encoder.events, method.parts.encoder.events)
 
 

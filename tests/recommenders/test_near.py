@@ -96,7 +96,7 @@ def test_items_that_came_later_are_found(exact):
     grown, truth = approximate.with_items({}, 3), exact.with_items({}, 3)
     for model in (grown, truth):  # all that everybody wants
         model.parts.encoder.bias[N:] = 50
-        model._prepare(centre=model._centre)
+        model._lay_out(centre=model.scorer.centre)
     everybody = users(np.random.default_rng(5), 15)
     items, _ = grown.top_k(everybody, 10)
     assert all({N, N + 1, N + 2} <= set(row) for row in items)

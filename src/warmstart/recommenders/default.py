@@ -13,8 +13,7 @@ however strong it was: which films somebody chose to rate highly says more than 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,49 +24,26 @@ import scipy.sparse as sp
 
 from warmstart.core.config import Config
 from warmstart.core.errors import ConfigError
-from warmstart.core.layers import layers_of
-from warmstart.core.room import empty_with_room, longer
-from warmstart.core.rows import add_rows, laid_rows
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
-from warmstart.index import top_k
 from warmstart.index.approximate import ApproximateConfig
-from warmstart.meta.belief import event_weights, observation_weights, posterior
+from warmstart.meta.belief import observation_weights, posterior
 from warmstart.recommenders.content import ContentMap, spread
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.first_users import FirstUsers, hearing, lent
 from warmstart.recommenders.gates import Gates
-from warmstart.recommenders.lent import learn_lent_gates, with_lent
+from warmstart.recommenders.lent import learn_lent_gates
 from warmstart.recommenders.near import Near
 from warmstart.recommenders.onboarding.knowledge import Knowledge
-from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts
-from warmstart.recommenders.popularity import liked
-from warmstart.recommenders.remedies import Strength, fame_of, penalise, prices, stretched
+from warmstart.recommenders.parts import FIRST_CLOSED, Parts
+from warmstart.recommenders.remedies import Strength, prices
+from warmstart.recommenders.scorer import Scorer, plainly
 from warmstart.recommenders.trust import UNLEARNED
 from warmstart.recommenders.words import MOST_TOPICS
-
-_BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
 
 _ONBOARDING = "onboarding."  # before the names of its arrays
 
 _MOST_GROUPS = 12  # values of a column of the users that are groups unless it is named
-
-_AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What some users ask of the items.
-
-    Attributes:
-        queries: (users, width) query vectors.
-        gate: (users, parts) weights of the parts.
-        closed: (users, closed forms) those of the closed forms.
-    """
-
-    queries: FloatArray
-    gate: FloatArray
-    closed: FloatArray
 
 
 class Default:
@@ -85,9 +61,7 @@ class Default:
         quality: nDCG@10 on held-out training users, by number of shots.
         price: what the remedies at scoring cost these users, without and with them.
         onboarding: what was learned about asking new users, or None.
-        vectors: (width, items) what the query vectors are multiplied by: encoder, popularity and
-            whatever else of the parts is one product.
-        unmet: indices of the items that likes lend to directly, ascending.
+        scorer: the parts and gates, laid out.
         near: the approximate index that finds candidates, or None where all items are ranked.
     """
 
@@ -102,11 +76,8 @@ class Default:
     quality: list[dict[str, Any]]
     price: dict[str, list[dict[str, Any]]]
     onboarding: Knowledge | None
-    vectors: FloatArray
-    unmet: IntArray
+    scorer: Scorer
     near: Near | None
-    _centre: npt.NDArray[np.float32]
-    _laid: list[FloatArray]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
@@ -170,7 +141,7 @@ class Default:
         if len(unmet) and self.content is not None:
             content = {name: block.take(unmet) for name, block in data.content.items()}
             self.parts = self._borrowed(self.parts, unmet, content)
-        self._prepare()
+        self._lay_out()
         if self.config.popularity_penalty:
             features = data.user_matrix
             self.price = {
@@ -203,7 +174,7 @@ class Default:
         other.content, other.first_users, other.new = content, None, items
         other.lent_gates = other._learned_lent_gates(likes, self.held, 0)
         other.parts = other._borrowed(self.parts, items, own)
-        other._prepare()
+        other._lay_out()
         return other
 
     def adjusted(
@@ -224,7 +195,7 @@ class Default:
             return self
         other = self._copy()
         other.config = DefaultConfig.parse(self.config.model_dump() | changed)
-        other._prepare(centre=self._centre)
+        other._lay_out(centre=self.scorer.centre)
         return other
 
     def priced(
@@ -253,15 +224,12 @@ class Default:
         """Return the model of one fold: its parts under the gates of all."""
         other = self._copy()
         other.parts, other.lent_gates, other.content = parts, None, None
-        other._prepare()
+        other._lay_out()
         return other
 
     def score(self, histories: Histories) -> FloatArray:
         """Return (users, items) scores."""
-        out = np.empty((len(histories), len(self.parts.log_popularity)), np.float32)
-        for block, users in self._blocks(histories):
-            self._score(users, out[block])
-        return out
+        return self.scorer.score(histories)
 
     def top_k(
         self, histories: Histories, k: int, allowed: npt.NDArray[np.bool_] | None = None
@@ -274,24 +242,10 @@ class Default:
             allowed: (items,) which items may be returned; None for all.
         """
         if self.near is not None and len(histories):
-            found = self.near.top_k(self, _plain(histories), k, allowed)
+            found = self.near.top_k(self.scorer, plainly(histories), k, allowed)
             if found is not None:
                 return found
-        items, scores = [], []
-        for _, users in self._blocks(histories):
-            out = np.empty((len(users), len(self.parts.log_popularity)), np.float32)
-            self._score(users, out)
-            best, value = top_k(out, k, seen=users, candidates=allowed)
-            items.append(best)
-            scores.append(value)
-        return np.concatenate(items), np.concatenate(scores)
-
-    def _blocks(self, histories: Histories) -> Iterator[tuple[slice, Histories]]:
-        """Cut the users into blocks that are scored at once; nobody is one empty block."""
-        size = max(64, _BLOCK // len(self.parts.log_popularity))
-        for start in range(0, max(len(histories), 1), size):
-            stop = min(start + size, len(histories))
-            yield slice(start, stop), histories.take(np.arange(start, stop))
+        return self.scorer.top_k(histories, k, allowed)
 
     def approximated(self, config: ApproximateConfig | None = None) -> Default:
         """Return a model that finds candidates by an approximate index, and ranks them exactly.
@@ -305,8 +259,8 @@ class Default:
         if isinstance(self.parts.belief.covariance, np.ndarray):
             return self
         other = self._copy()
-        other._prepare(self, centre=self._centre)
-        other.near = Near.of(other, config)
+        other._lay_out(self)
+        other.near = Near.of(other.scorer, config)
         return other
 
     def item_vectors(self) -> FloatArray:
@@ -318,7 +272,7 @@ class Default:
 
     def posterior(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
         """Return (users, items) mean and standard deviation of the closed form's belief."""
-        return posterior(_plain(histories), self.parts.belief, self.parts.closed_form)
+        return posterior(plainly(histories), self.parts.belief, self.parts.closed_form)
 
     def contributions(self, histories: Histories, items: IntArray) -> FloatArray:
         """Return (items, events): how much each event of one user speaks for each item.
@@ -326,7 +280,7 @@ class Default:
         Only the closed form and the memories take a score apart by event; the encoder's share is
         not split.
         """
-        events = _plain(histories)
+        events = plainly(histories)
         gate, scales = self.gates.at(events.shots)[0], self.parts.scales
         after = FIRST_CLOSED + len(self.parts.powers)
         alpha = observation_weights(events, self.parts.belief, self.parts.closed_form)
@@ -334,7 +288,7 @@ class Default:
         dense = self.parts.belief.covariance[events.items][:, items]
         if not isinstance(dense, np.ndarray):
             dense = dense.toarray()
-        tempered = (gate[FIRST_CLOSED:after] / scales[FIRST_CLOSED:after]) @ self._tempering[
+        tempered = (gate[FIRST_CLOSED:after] / scales[FIRST_CLOSED:after]) @ self.scorer.tempering[
             :, items
         ]
         out = alpha_of[:, None] * dense * tempered
@@ -372,7 +326,7 @@ class Default:
             grown.first_users = self.first_users.grown(n_new)
         if self.onboarding is not None:
             grown.onboarding = self.onboarding.grown(n_new)
-        grown._prepare(self)
+        grown._lay_out(self)
         return grown
 
     def with_content(self, content: Content, items: IntArray) -> Default:
@@ -412,7 +366,7 @@ class Default:
     def state(self) -> State:
         """Return the arrays and settings to serve from."""
         arrays = {**self.parts.arrays(), "gate_shots": self.gates.shots}
-        arrays |= {"gate_weights": self.gates.weights, "centre": self._centre}
+        arrays |= {"gate_weights": self.gates.weights, "centre": self.scorer.centre}
         arrays["new_items"] = self.new
         if self.lent_gates is not None:
             gates = self.lent_gates
@@ -465,7 +419,7 @@ class Default:
             if name.startswith(_ONBOARDING)
         }
         method.onboarding = Knowledge.from_arrays(asking) if asking else None
-        method._prepare(centre=arrays.get("centre"))
+        method._lay_out(centre=arrays.get("centre"))
         return method
 
     def _copy(self) -> Default:
@@ -476,8 +430,21 @@ class Default:
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
         other.new, other.onboarding, other.near = self.new, self.onboarding, self.near
-        other._centre = self._centre
+        other.scorer = self.scorer
         return other
+
+    def _lay_out(self, before: Default | None = None, centre: FloatArray | None = None) -> None:
+        """Make the scorer of what is fitted; see there."""
+        self.scorer = Scorer(
+            self.parts,
+            self.gates,
+            self.config,
+            lent_gates=self.lent_gates,
+            new=self.new,
+            before=None if before is None else before.scorer,
+            centre=centre,
+        )
+        self.parts = self.scorer.parts
 
     def _learned_lent_gates(
         self, likes: sp.csr_array, held: Sequence[tuple[Parts, IntArray]], seed: int
@@ -492,7 +459,7 @@ class Default:
             other, kept = Default(plainly), plainly.memory.neighbours
             other.gates, other.lent_gates = self.gates, None
             other.parts = spread(parts, smoother, lenders, cold, neighbours=kept)
-            other._prepare()
+            other._lay_out()
             return other.score
 
         models = [(partial(placed, parts), users) for parts, users in held]
@@ -506,163 +473,13 @@ class Default:
             smoother = lent(unmet, self.content, self.first_users)
             self.near = self.near and self.near.without(unmet)
             self.parts = spread(self.parts, smoother, lender.lenders, unmet, neighbours=kept)
-        self._prepare(centre=self._centre)
+        self._lay_out(centre=self.scorer.centre)
         return self
 
     def _borrowed(self, parts: Parts, new: IntArray, content: Content) -> Parts:
         assert self.content is not None
         kept = self.config.memory.neighbours
         return self.content.borrow(parts, new, content, neighbours=kept)
-
-    def _prepare(
-        self, before: Default | None = None, centre: npt.NDArray[np.float32] | None = None
-    ) -> None:
-        """Lay out what scoring multiplies by, once.
-
-        Args:
-            before: a model of the first of these items; what was laid out for them is shared.
-            centre: (width,) what is subtracted; by default the mean of the catalogue.
-        """
-        if before is None:
-            self.parts = self.parts.roomy()
-        parts = self.parts
-        self.unmet = np.unique(parts.lent.indices)
-        self._laid = self._columns()
-        bias, columns = parts.log_popularity, self._laid
-        self._fame = fame_of(parts.log_popularity)
-        self._lent = sp.csr_array(parts.lent[:, self.unmet])
-        self._is_new = np.isin(self.unmet, self.new)
-        self._tempering = parts.tempering
-        closed = parts.belief.mean * self._tempering
-        width, n_old = sum(c.shape[1] for c in columns), 0
-        if before is None:
-            shape = width + len(closed), len(bias)
-            self.vectors = empty_with_room(shape, np.float32, axis=1)
-        else:
-            centre, n_old = before._centre, before.vectors.shape[1]
-            self.vectors = longer(before.vectors, len(bias) - n_old, axis=1)
-        for start in range(n_old, len(bias), _AT_ONCE):
-            items = slice(start, start + _AT_ONCE)
-            self.vectors[:width, items] = np.concatenate([c[items] for c in columns], axis=1).T
-        self.vectors[width:, n_old:] = closed[:, n_old:]
-        # around the mean of the catalogue, of later items of that before: the same order, and an
-        # average item scores about 0
-        self._centre = self.vectors.mean(axis=1) if centre is None else centre
-        self.vectors[:, n_old:] -= self._centre[:, None]
-
-    def _columns(self) -> list[FloatArray]:
-        """Return the (items, …) parts that query vectors are multiplied by, side by side."""
-        parts, columns = self.parts, []
-        stretch = partial(stretched, unmet=self.unmet, cold_norm=self.config.cold_norm)
-        if parts.encoder is not None:
-            columns += [stretch(parts.encoder.items), parts.encoder.bias[:, None]]
-        else:
-            columns.append(np.zeros((len(parts.log_popularity), 1), np.float32))
-        columns.append(parts.log_popularity[:, None])
-        columns += [stretch(factors.factors) for factors in parts.factors]
-        if parts.recency is not None:
-            columns.append(parts.recency.rise[:, None])
-        return columns
-
-    def products(self, items: IntArray, query: FloatArray) -> FloatArray:
-        """Return (items,) products of some `vectors` with a query, from where rows lie together."""
-        closed = self.parts.belief.mean[items] * self._tempering[:, items]
-        out: FloatArray = query[-len(closed) :] @ closed - query @ self._centre
-        start = 0
-        for columns in self._laid:
-            part = query[start : start + columns.shape[1]]
-            if part.any():
-                out += columns[items] @ part
-            start += columns.shape[1]
-        return out
-
-    def asked(self, histories: Histories) -> Asked:
-        """Return what users ask of the items; each like must be 1."""
-        parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
-        gate = self.gates.at(histories.shots) / parts.scales
-        closed = gate[:, FIRST_CLOSED:after]
-        query = [gate[:, :1], gate[:, 1:2]]
-        if parts.encoder is not None:
-            query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
-        likes = liked(histories, len(parts.log_popularity))
-        for column, factors in enumerate(parts.factors, FIRST_FACTORS):
-            wanted = gate[:, column : column + 1]
-            if wanted.any():
-                query.append(factors.fold_in(likes) * wanted)
-            else:
-                query.append(np.zeros((len(gate), factors.factors.shape[1]), np.float32))
-        if parts.recency is not None:
-            query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
-        return Asked(np.concatenate([*query, closed], axis=1), gate, closed)
-
-    def moves(
-        self, histories: Histories, asked: Asked
-    ) -> list[tuple[IntArray, FloatArray, IntArray]]:
-        """Return what the lists of neighbours add: columns, entries, and where each user's end."""
-        parts, found = self.parts, []
-        if asked.closed.any():
-            alpha = event_weights(histories, parts.belief, parts.closed_form)
-            for layer in layers_of(parts.belief.covariance):
-                columns, data, ends = laid_rows(histories.indptr, histories.items, alpha, layer)
-                mine = np.repeat(asked.closed, np.diff(ends), axis=0)
-                data *= np.einsum("ep,pe->e", mine, self._tempering[:, columns])
-                found.append((columns, data, ends))
-        for said, weights, memory in self._remembering(histories, asked):
-            for layer in layers_of(memory):
-                found.append(laid_rows(said.indptr, said.indices, weights, layer))
-        return found
-
-    def lifted(self, history: Histories, items: IntArray, scores: FloatArray) -> FloatArray:
-        """Return one user's scores of some items, those that likes lend to lifted by that."""
-        if self.lent_gates is None or not len(self.unmet):
-            return scores
-        at = np.minimum(np.searchsorted(self.unmet, items), len(self.unmet) - 1)
-        here = self.unmet[at] == items
-        lent, gate = self._lent_to(history)
-        out, at = scores.copy(), at[here]
-        out[here] = with_lent(scores[None, here], lent[:, at], gate, self._is_new[at])[0]
-        return out
-
-    def _remembering(
-        self, histories: Histories, asked: Asked
-    ) -> Iterator[tuple[sp.csr_array, FloatArray, Any]]:
-        """Yield each memory that counts, with what is said and how much it weighs there."""
-        said, after = self.parts.remembered(histories), FIRST_CLOSED + len(self.parts.powers)
-        rows = np.repeat(np.arange(len(histories)), np.diff(said.indptr))
-        for column, memory in enumerate(self.parts.memories.values(), start=after):
-            if asked.gate[:, column].any():
-                yield said, said.data * asked.gate[rows, column], memory
-
-    def _lent_to(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
-        """Return (users, unmet items) what likes lend, and the users' gates."""
-        assert self.lent_gates is not None
-        said = self.parts.remembered(histories)
-        root = np.sqrt(histories.shots).astype(np.float32)
-        # what is remembered is divided by the root of the shots, what lends is not
-        whole = said.data * np.repeat(root, np.diff(said.indptr))
-        lent = np.zeros((len(histories), len(self.unmet)), np.float32)
-        add_rows(lent, said.indptr, said.indices, whole, self._lent)
-        return lent, self.lent_gates.at(histories.shots)
-
-    def _score(self, histories: Histories, out: FloatArray) -> None:
-        """Write the scores of one block of users into `out`."""
-        histories, parts = _plain(histories), self.parts
-        asked = self.asked(histories)
-        closed = asked.closed
-        np.matmul(asked.queries, self.vectors, out=out)
-        if closed.any():
-            alpha = event_weights(histories, parts.belief, parts.closed_form)
-            moved = np.zeros_like(out)
-            add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
-            moved *= closed @ self._tempering
-            out += moved
-        for said, weights, memory in self._remembering(histories, asked):
-            add_rows(out, said.indptr, said.indices, weights, memory)
-        if self.lent_gates is not None and parts.lent.nnz:
-            lent, gate = self._lent_to(histories)
-            out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
-        if self.config.popularity_penalty:
-            penalise(out, histories, self._fame, self.config.popularity_penalty)
 
 
 def plain(evidence: sp.csr_array) -> sp.csr_array:
@@ -715,8 +532,3 @@ def _times(data: Any) -> sp.csr_array | None:  # noqa: ANN401
     times = sp.csr_array((pairs.time, (pairs.user, pairs.item)), shape=shape)
     times.sort_indices()
     return times
-
-
-def _plain(histories: Histories) -> Histories:
-    values = np.where(histories.values > 0, np.float32(1), histories.values)
-    return replace(histories, values=values)

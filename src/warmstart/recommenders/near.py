@@ -22,7 +22,7 @@ from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.index.approximate import Approximate, ApproximateConfig
 
 if TYPE_CHECKING:
-    from warmstart.recommenders.default import Default
+    from warmstart.recommenders.scorer import Scorer
 
 _LEAST, _PER_PLACE = 200, 10  # candidates of the index
 _NEIGHBOURS = 400  # candidates of the lists, those that they move most
@@ -44,11 +44,11 @@ class Near:
     moved: IntArray
 
     @classmethod
-    def of(cls, method: Default, config: ApproximateConfig | None) -> Near:
-        """Build the index of a method's items, for users such as its own."""
+    def of(cls, scorer: Scorer, config: ApproximateConfig | None) -> Near:
+        """Build the index of a catalogue's items, for users such as its own."""
         seed = 0 if config is None else config.seed
-        asked = method.asked(made_up(method.parts.log_popularity, seed)).queries
-        return cls(Approximate.of(method.vectors, asked, config), np.zeros(0, np.int64))
+        asked = scorer.asked(made_up(scorer.parts.log_popularity, seed)).queries
+        return cls(Approximate.of(scorer.vectors, asked, config), np.zeros(0, np.int64))
 
     def without(self, items: IntArray) -> Near:
         """Return the same where these items have moved."""
@@ -56,7 +56,7 @@ class Near:
 
     def top_k(
         self,
-        method: Default,
+        scorer: Scorer,
         histories: Histories,
         k: int,
         allowed: npt.NDArray[np.bool_] | None,
@@ -64,26 +64,26 @@ class Near:
         """Return the users' `k` best items and scores; None where all must be ranked.
 
         Args:
-            method: of which this is the index.
+            scorer: of which this is the index.
             histories: the users, without strengths of likes.
             k: length of the lists, at most the number of items.
             allowed: (items,) which items may be returned; None for all.
         """
-        n_items = len(method.parts.log_popularity)
+        n_items = len(scorer.parts.log_popularity)
         fresh = np.union1d(self.moved, np.arange(len(self.index), n_items))
-        if method.lent_gates is not None:
-            fresh = np.union1d(fresh, method.unmet)  # their scores are moved once more
+        if scorer.lent_gates is not None:
+            fresh = np.union1d(fresh, scorer.unmet)  # their scores are moved once more
         n = max(_LEAST, _PER_PLACE * k)
         few = allowed is not None and allowed.sum() < _FEW * n
         if few or n_items < _FEW * n or len(fresh) > _MOST_FRESH:
             return None
-        if method.config.popularity_penalty:  # it is on the scale of all of a user's scores
+        if scorer.penalty:  # it is on the scale of all of a user's scores
             return None
-        asked = method.asked(histories)
+        asked = scorer.asked(histories)
         found = self.index.search(asked.queries, n + int(histories.shots.max(initial=0)), allowed)
         items = np.full((len(histories), k), -1, np.int32)
         scores = np.full((len(histories), k), -np.inf, np.float32)
-        moves = method.moves(histories, asked)
+        moves = scorer.moves(histories, asked)
         moved = np.zeros(n_items, np.float32)  # by the lists of one user after the other
         place = np.empty(n_items, np.int32)
         for user in range(len(histories)):
@@ -106,9 +106,9 @@ class Near:
                 tried = tried[allowed[tried]]
             if len(tried) < k:
                 return None  # the index saw too little
-            scored = method.products(tried, asked.queries[user]) + moved[tried]
+            scored = scorer.products(tried, asked.queries[user]) + moved[tried]
             moved[touched] = 0
-            scored = method.lifted(histories.take(np.array([user])), tried, scored)
+            scored = scorer.lifted(histories.take(np.array([user])), tried, scored)
             order = np.lexsort((tried, -scored))[:k]
             items[user], scores[user] = tried[order], scored[order]
         return items, scores
