@@ -1,5 +1,6 @@
 """Models exchanged under load: no answer fails, and none is of two models."""
 
+import gc
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 import urllib3
@@ -58,6 +60,16 @@ def test_under_load_nothing_fails_and_nothing_is_mixed(fresh, shelf):
         by_model.add(name)
         assert [line["item"] for line in data["items"]] == truth[name]
     assert by_model == {"first", "second"}
+
+
+def test_the_collector_leaves_what_serves_alone_and_lets_go_of_what_served(fresh):
+    running = fresh()
+    assert gc.get_freeze_count() > 0
+    served = weakref.ref(running.service.shelf.current.model)
+    for name in ("second", "first"):
+        running.good("POST", "/v1/models", {"path": name})
+    assert gc.get_freeze_count() > 0
+    assert served() is None
 
 
 def test_a_damaged_model_or_one_from_elsewhere_does_not_serve(fresh, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,6 +43,7 @@ def create_app(service: Service) -> Gate:
         _reload_on_hangup(service)
         settle()
         yield
+        gc.unfreeze()
         await anyio.to_thread.run_sync(service.close)
 
     app = FastAPI(
