@@ -110,6 +110,8 @@ def test_nothing_is_lost_or_doubled_in_many_kills(served, record_property):
 def test_a_million_events_delay_the_start_by_less_than_five_seconds(served, record_property):
     from warmstart.store import Event, open_store
 
+    empty = served.start()  # Python and the model, on this machine
+    served.kill()
     store = open_store(served.store)
     for begin in range(0, 1_000_000, 10_000):
         some = range(begin, begin + 10_000)
@@ -118,8 +120,8 @@ def test_a_million_events_delay_the_start_by_less_than_five_seconds(served, reco
         )
     store.close()
     found = cycles(served, 3, random.Random(3))
-    record_property("kills", found)
-    assert found["ready_seconds"] <= 5 + 2  # two of them are Python and the model
+    record_property("kills", found | {"empty_ready_seconds": empty})
+    assert found["ready_seconds"] <= empty + 5
 
 
 def test_an_fsync_comes_before_every_answer(served, tmp_path):

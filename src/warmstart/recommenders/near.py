@@ -24,8 +24,8 @@ from warmstart.index.approximate import Approximate, ApproximateConfig
 if TYPE_CHECKING:
     from warmstart.recommenders.scorer import Scorer
 
-_LEAST, _PER_PLACE = 200, 10  # candidates of the index
-_NEIGHBOURS = 400  # candidates of the lists, those that they move most
+_LEAST, _PER_PLACE = 100, 10  # candidates of the index
+_NEIGHBOURS = 200  # candidates of the lists, those that they move most
 _MOST_FRESH = 20_000
 _FEW = 20  # where a filter leaves fewer than so many items for each candidate, all are ranked
 _ASKED, _MOST_SHOTS = 512, 20  # made-up users whose queries the index is learned from
