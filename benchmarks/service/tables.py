@@ -53,13 +53,14 @@ def approximate_table(line: Line) -> str:
     if not known:
         return "No record yet: `python -m benchmarks.service.approximate MODEL`."
     stem, r = known[-1]
-    whole, alone = r["recall_at_10"], r["recall_at_10_of_200_candidates_of_the_index_alone"]
+    whole, alone = r["recall_at_10"], r["recall_at_10_of_the_index_alone"]
     told = r["milliseconds"]
     rows = [
         ("recall@10 against ranking everything", _share(whole)),
         *((f"… of users with {name} events", _share(one))
           for name, one in r["recall_at_10_by_shots"].items()),
-        ("… of 200 candidates of the index alone, without the neighbours", _share(alone)),
+        (f"… of {alone['candidates']} candidates of the index alone, without the neighbours",
+         _share(alone)),
         ("everything ranked: median, 99th percentile", _both(told["exact"])),
         ("by the index: median, 99th percentile", _both(told["approximate"])),
         ("times faster", f"{r['speed_ratio']:.0f}"),
