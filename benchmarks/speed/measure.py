@@ -53,7 +53,7 @@ class SpeedConfig(Config):
 def batch(model: Default, config: SpeedConfig) -> dict[str, Any]:
     """Measure many users at once on one catalogue."""
     rng = np.random.default_rng(config.seed)
-    vectors, k = model.vectors, config.k
+    vectors, k = model.scorer.vectors, config.k
     events = new_users(model.parts.log_popularity, config.users, config.shots, rng)
     queries = rng.standard_normal((config.users, len(vectors)), np.float32)
 
@@ -83,7 +83,7 @@ def batch(model: Default, config: SpeedConfig) -> dict[str, Any]:
 def single(model: Default, config: SpeedConfig) -> dict[str, Any]:
     """Measure one user at a time on a large catalogue."""
     rng = np.random.default_rng(config.seed)
-    vectors, k = model.vectors, config.k
+    vectors, k = model.scorer.vectors, config.k
     everybody = new_users(model.parts.log_popularity, config.single_users, config.shots, rng)
     users = iter([everybody.take(np.array([u])) for u in range(len(everybody))])
     query = rng.standard_normal((1, len(vectors)), np.float32)
