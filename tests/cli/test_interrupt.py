@@ -46,10 +46,21 @@ def test_ctrl_c_keeps_a_checkpoint_that_resume_continues(tables, tmp_path):
 
 def interrupted(command, kept):
     """Run, interrupt as soon as a checkpoint is there, and return the exit code and stderr."""
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
     deadline = time.monotonic() + 60
     while not list(kept.glob("*.safetensors")) and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=120)
     return process.returncode, err
+
+
+def heed_interrupts():
+    """Undo what a shell does to what it runs in the background: there, Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
