@@ -95,7 +95,7 @@ def test_one_event_is_read_as_a_table_of_it_would_be(model, user, ad, side, hour
 @pytest.mark.parametrize(
     "change",
     [{"user": 1_000}, {"ad": 99}, {"click": 2}, {"click": "yes"}, {"click": 0, "buy": 1},
-     {"user": [3]}, {"ad": None}],
+     {"user": [3]}, {"ad": None}, {"t": "noon"}, {"t": None}, {"p": 0.5}],
 )  # fmt: skip
 def test_an_event_of_somebody_new_or_a_wrong_one_takes_the_long_way(model, change):
     event = {

@@ -154,10 +154,16 @@ class AdLog:
     def of_event(cls, event: Mapping[str, Any], coding: Coding) -> Self | None:
         """Return one event, coded without making a table, which takes fifty times as long.
 
-        None where only a table will do: the user or the ad is new, a column is missing, or a label
-        is anything but a plain 0, 1 or None; `read` then takes it, or says what is wrong.
+        None where only a table will do: the user or the ad is new, a column is missing, a label is
+        anything but a plain 0, 1 or None, the time is no number, or the event tells its propensity
+        or when it converted; `read` then takes it, or says what is wrong.
         """
         names = coding.columns
+        rare = (names["propensity"], names["conversion_timestamp"])
+        when = event.get(names["timestamp"] or "", 0)
+        timed = isinstance(when, int | float) and abs(when) < float("inf")
+        if not timed or any(name and event.get(name) is not None for name in rare):
+            return None
         labels = {part: names[part] for part in ("click", "conversion")}
         wanted = [names["user"], names["ad"], *(c for r in ROLES for c in coding.space(r).columns)]
         if any(name is not None and name not in event for name in wanted):

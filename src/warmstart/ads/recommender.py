@@ -292,14 +292,10 @@ class AdRecommender:
             DataError: a label is not 0 or 1, or a column of the training is not there.
         """
         self._check_fitted()
-        one = None
+        log = events if isinstance(events, AdLog) else None
         if isinstance(events, list) and len(events) == 1 and isinstance(events[0], Mapping):
-            one = AdLog.of_event(events[0], self.coding)
-        if isinstance(events, AdLog):
-            log = events
-        elif one is not None:
-            log = one
-        else:
+            log = AdLog.of_event(events[0], self.coding)
+        if log is None:
             log = AdLog.read(events, self.coding, meet=True)
             self._meet(log)
         if self.click is not None:

@@ -12,7 +12,6 @@ catalogue is ranked.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +19,7 @@ import numpy.typing as npt
 from warmstart.core.rng import generator
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.index.approximate import Approximate, ApproximateConfig
-
-if TYPE_CHECKING:
-    from warmstart.recommenders.scorer import Scorer
+from warmstart.recommenders.scorer import Scorer
 
 _LEAST, _PER_PLACE = 100, 10  # candidates of the index
 _NEIGHBOURS = 200  # candidates of the lists, those that they move most
