@@ -24,7 +24,6 @@ def test_no_operation_fails_on_what_its_description_allows_or_forbids(running):
             @settings(
                 max_examples=10,
                 deadline=None,
-                derandomize=True,
                 database=None,
                 phases=[hypothesis.Phase.generate],
                 suppress_health_check=list(HealthCheck),
@@ -94,9 +93,7 @@ PATHS = [
 
 
 @hypothesis.given(st.sampled_from(PATHS), st.dictionaries(st.sampled_from(NAMES), VALUES), VALUES)
-@settings(
-    max_examples=250, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_json_is_answered_by_the_rules(running, call, body, value):
     method, path = call
     deep = value
@@ -108,7 +105,7 @@ def test_any_json_is_answered_by_the_rules(running, call, body, value):
 
 
 @hypothesis.given(TEXTS.filter(bool))
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, deadline=None)
 def test_a_user_is_called_whatever_they_like(running, user):
     from urllib.parse import quote
 

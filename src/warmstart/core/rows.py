@@ -93,5 +93,49 @@ def laid_rows(
     return columns, data, laid[ends]
 
 
+def add_entries(out: FloatArray, columns: IntArray, data: FloatArray) -> None:
+    """Add entries to one row, those of one column one after the other; `np.add.at` takes longer.
+
+    Args:
+        out: (columns,) float32; written to.
+        columns: (entries,) which must be there.
+        data: (entries,).
+    """
+    ends = np.array([0, len(columns)], columns.dtype)
+    _sparsetools.csr_todense(1, len(out), ends, columns, data, out[None])
+
+
+def among(matrix: Sparse, items: IntArray) -> FloatArray:
+    """Return the (users, n, n) entries of a matrix between the items of each user.
+
+    Args:
+        matrix: (items, items) sparse.
+        items: (users, n) which must be there.
+
+    Example:
+        >>> matrix = sp.csr_array(np.float32([[1, 0, 2], [0, 3, 0], [4, 0, 5]]))
+        >>> among(matrix, np.array([[2, 0]])).tolist()
+        [[[5.0, 4.0], [2.0, 1.0]]]
+    """
+    n_users, n = items.shape
+    out = np.zeros((n_users * n, n), np.float32)
+    if not items.size:
+        return out.reshape(n_users, n, n)
+    rows, each = items.ravel(), np.arange(n_users * n + 1)
+    wanted = each[:-1, None] * matrix.shape[1] + np.repeat(items, n, axis=0)
+    for layer in layers_of(matrix):
+        if not layer.nnz:
+            continue
+        ordered = layer if layer.has_sorted_indices else layer.sorted_indices()
+        columns, data, laid = laid_rows(each, rows, np.ones(len(rows), np.float32), ordered)
+        if not len(columns):
+            continue
+        # one ascending list: a row's number, then its columns
+        keys = np.repeat(each[:-1] * matrix.shape[1], np.diff(laid)) + columns
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        out += np.where(keys[at] == wanted, data[at], np.float32(0))
+    return out.reshape(n_users, n, n)
+
+
 def _of(kind: Any, array: IntArray) -> IntArray:  # noqa: ANN401  (a type of integers)
     return np.ascontiguousarray(array, kind)

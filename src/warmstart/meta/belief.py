@@ -29,6 +29,7 @@ from pydantic import Field
 
 from warmstart.core.config import Config
 from warmstart.core.layers import Sparse
+from warmstart.core.rows import among
 from warmstart.core.types import FloatArray, Histories
 
 
@@ -159,12 +160,7 @@ def _observed(items: npt.NDArray[Any], belief: Belief, config: BeliefConfig) -> 
     if isinstance(belief.covariance, np.ndarray):
         gram = belief.covariance[items[:, :, None], items[:, None, :]]
     else:
-        # the few rows first: SciPy looks through the order of a whole matrix before it samples
-        here = np.broadcast_to(np.arange(items.size).reshape(*items.shape, 1), (*items.shape, n))
-        there = np.broadcast_to(items[:, None, :], (*items.shape, n))
-        rows = belief.covariance[items.ravel()]
-        gram = np.asarray(rows[here.ravel(), there.ravel()])
-        gram = gram.reshape(len(items), n, n).astype(np.float32)
+        gram = among(belief.covariance, items)
         gram = np.maximum(gram, gram.transpose(0, 2, 1))  # truncated rows are not symmetric
     diagonal = belief.variance[items]
     noise = config.noise / belief.effective_users + config.relative_noise * diagonal

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.rng import generator
+from warmstart.core.rows import add_entries
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.index.approximate import Approximate, ApproximateConfig
 from warmstart.recommenders.scorer import Scorer
@@ -81,32 +82,26 @@ class Near:
         items = np.full((len(histories), k), -1, np.int32)
         scores = np.full((len(histories), k), -np.inf, np.float32)
         moves = scorer.moves(histories, asked)
-        moved = np.zeros(n_items, np.float32)  # by the lists of one user after the other
-        place = np.empty(n_items, np.int32)
+        barred = None if allowed is None else np.flatnonzero(~allowed)
+        moved = np.empty(n_items, np.float32)  # by the lists of one user after the other
         for user in range(len(histories)):
-            listed = []
+            moved.fill(0)
             for columns, data, ends in moves:
                 part = slice(*ends[user : user + 2])
-                np.add.at(moved, columns[part], data[part])
-                listed.append(columns[part])
-            every = np.concatenate(listed) if listed else fresh[:0]
-            turn = np.arange(len(every), dtype=np.int32)
-            place[every] = turn  # the last of equal ones stays, which is quicker than to sort
-            touched = every[place[every] == turn]
-            most = touched
-            if len(touched) > _NEIGHBOURS:
-                most = touched[np.argpartition(-moved[touched], _NEIGHBOURS)[:_NEIGHBOURS]]
-            tried = np.unique(np.concatenate([found[user][found[user] >= 0], most, fresh]))
-            seen = histories.items[histories.indptr[user] : histories.indptr[user + 1]]
-            tried = tried[~np.isin(tried, seen)]
-            if allowed is not None:
-                tried = tried[allowed[tried]]
+                add_entries(moved, columns[part], data[part])
+            moved[histories.items[slice(*histories.indptr[user : user + 2])]] = -np.inf
+            if barred is not None:
+                moved[barred] = -np.inf
+            named = np.flatnonzero(moved != 0)  # of numbers it would take far longer
+            if len(named) > _NEIGHBOURS:
+                named = named[np.argpartition(moved[named], -_NEIGHBOURS)[-_NEIGHBOURS:]]
+            tried = np.unique(np.concatenate([found[user][found[user] >= 0], named, fresh]))
+            tried = tried[moved[tried] > -np.inf]
             if len(tried) < k:
                 return None  # the index saw too little
             scored = scorer.products(tried, asked.queries[user]) + moved[tried]
-            moved[touched] = 0
             scored = scorer.lifted(histories.take(np.array([user])), tried, scored)
-            order = np.lexsort((tried, -scored))[:k]
+            order = np.argsort(-scored, kind="stable")[:k]  # among equals the lower index first
             items[user], scores[user] = tried[order], scored[order]
         return items, scores
 

@@ -166,7 +166,7 @@ class Scorer:
         for columns in self._laid:
             part = query[start : start + columns.shape[1]]
             if part.any():
-                out += columns[items] @ part
+                out += columns.take(items, axis=0) @ part
             start += columns.shape[1]
         return out
 

@@ -48,7 +48,12 @@ Id = Annotated[
 ]
 """Of a user or an event."""
 
-Item = Annotated[str, StringConstraints(min_length=1, max_length=500)] | _Int64
+# tried in this order: no value fits two of them, and to try all takes twice as long
+_IN_ORDER = Field(union_mode="left_to_right")
+
+Item = Annotated[
+    _Int64 | Annotated[str, StringConstraints(min_length=1, max_length=500)], _IN_ORDER
+]
 """An id, or a title."""
 
 
@@ -89,7 +94,9 @@ _Condition = Annotated[
     ),
 ]
 # tuples: a default that cannot change is not copied for every request
-_Histories = Annotated[tuple[Past | Item, ...], Field(max_length=MOST_HISTORY)]
+_Histories = Annotated[
+    tuple[Annotated[Past | Item, _IN_ORDER], ...], Field(max_length=MOST_HISTORY)
+]
 _Items = Annotated[tuple[Item, ...], Field(max_length=MOST_HISTORY)]
 _K = Annotated[int, Field(strict=True, ge=1, le=MOST_K)]
 
