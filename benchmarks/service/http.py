@@ -3,8 +3,8 @@
     python -m benchmarks.service.http
 
 - throughput of `/v1/recommend` with a history of ten events, on a model of the size of ML-1M,
-  against a FastAPI route that does nothing; both on one core, taking turns, so that a busy machine
-  slows both alike;
+  against a FastAPI route that does nothing, and one that only reads the same request; all on one
+  core, taking turns, so that a busy machine slows them alike;
 - its latency at half of that throughput;
 - latency on 100,000 items at a fixed rate, on all cores, ranked as a whole and by the approximate
   index;
@@ -62,7 +62,7 @@ class HttpConfig(Config):
         events: of each history.
         connections: of the load generator.
         seconds: of each measurement.
-        turns: of the route that does nothing, and of ours.
+        turns: of the routes that do nothing, and of ours.
         large_rate: requests a second to the large model.
         batch: events in one request.
         reads: lists that are asked for right after an event.
@@ -174,15 +174,20 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
             turns, port = [], server.port
             for _ in range(config.turns):
                 nothing = {"method": "GET", "path": "/noop", "bodies": [None]}
+                read = {**lists, "path": "/noop"}
                 turns.append(
                     {
                         "noop": load(floor.port, other, **nothing, **closed),
+                        "only_read": load(floor.port, other, **read, **closed),
                         "recommend": load(port, other, **lists, **closed),
                     }
                 )
             ours = median(t["recommend"]["per_second"] for t in turns)
-            least = median(t["noop"]["per_second"] for t in turns)
-            found["throughput"] = {"turns": turns, "ratio": ours / least}
+            ratios = {
+                name: ours / median(t[what]["per_second"] for t in turns)
+                for name, what in (("ratio", "noop"), ("ratio_to_only_read", "only_read"))
+            }
+            found["throughput"] = {"turns": turns, **ratios}
             found["half_load"] = load(port, other, **lists, **closed, rate=ours / 2)
             found["events"] = events(port, config)
             found["stale_reads"] = stale(port, config)

@@ -27,6 +27,8 @@ def http_table(line: Line) -> str:
         ("lists a second: ten events, 3,706 items, one core, 32 connections", _lists),
         ("a FastAPI route that does nothing, on the same core in turns", _nothing),
         ("ratio (asked: .5)", lambda r: f"{r['throughput']['ratio']:.2f}"),
+        ("a FastAPI route that reads the same request and does nothing", _only_read),
+        ("ratio", lambda r: _ratio(r["throughput"].get("ratio_to_only_read"))),
         ("at half of that: median, 99th percentile (asked: 25 ms)",
          lambda r: _times(r["half_load"])),
         ("lists right after an event that did not know it, of 200",
@@ -102,6 +104,14 @@ def _lists(r: dict[str, Any]) -> str:
 
 def _nothing(r: dict[str, Any]) -> str:
     return _median(r, "noop")
+
+
+def _only_read(r: dict[str, Any]) -> str:
+    return _median(r, "only_read") if "only_read" in r["throughput"]["turns"][0] else "–"
+
+
+def _ratio(told: float | None) -> str:
+    return "–" if told is None else f"{told:.2f}"
 
 
 def _median(r: dict[str, Any], what: str) -> str:
