@@ -34,7 +34,7 @@ from warmstart.core.types import Histories
 from warmstart.meta.learner import Examples, Problem, Tasks
 from warmstart.meta.losses import squared
 from warmstart.recommenders.comparison import hardware, versions
-from warmstart.recommenders.recommender import learners
+from warmstart.recommenders.named import learners
 
 RESULTS = Path(__file__).parent / "results"
 TASKS, SHOTS, STEPS, DIM = 32, 20, 5, 32

@@ -35,9 +35,9 @@ from warmstart.index import top_k
 from warmstart.recommenders.chance import Chance
 from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.itemmean import ItemMean
+from warmstart.recommenders.named import learners
 from warmstart.recommenders.pair import Pair, PairConfig
 from warmstart.recommenders.popularity import Popularity
-from warmstart.recommenders.recommender import learners
 
 RESULTS = Path(__file__).parent / "results"
 MEAN = "item mean"

@@ -22,8 +22,8 @@ from warmstart.data import SplitConfig, load_dataset, make_split
 from warmstart.evaluation import evaluate
 from warmstart.index import top_k
 from warmstart.recommenders.comparison import hardware, versions
+from warmstart.recommenders.named import learners
 from warmstart.recommenders.popularity import likes_per_item
-from warmstart.recommenders.recommender import learners
 from warmstart.recommenders.tuning import build, validation_split
 
 RESULTS = Path(__file__).parent / "results"

@@ -8,7 +8,7 @@ from warmstart.cli.compare import _with_learners
 from warmstart.core.errors import ConfigError
 from warmstart.evaluation import Report
 from warmstart.recommenders import Recommender
-from warmstart.recommenders.recommender import learners
+from warmstart.recommenders.named import learners
 
 QUICK = {"embedding_dim": 8, "outer": {"epochs": 3, "batch_size": 64}}
 

@@ -9,7 +9,7 @@ from benchmarks.cold_users.run import Experiment
 from benchmarks.learners import behaviours, compare, cost, rated, search, tables
 from benchmarks.tables import _line, short
 
-from warmstart.recommenders.recommender import learners
+from warmstart.recommenders.named import learners
 from warmstart.recommenders.tuning import build
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)

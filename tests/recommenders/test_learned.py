@@ -22,8 +22,8 @@ from warmstart.meta.outer import outer_loop
 from warmstart.meta.settings import OuterConfig
 from warmstart.recommenders.batches import over_catalogue, ranking_tasks
 from warmstart.recommenders.checkpoint import Checkpoint
+from warmstart.recommenders.named import learners
 from warmstart.recommenders.popularity import Popularity
-from warmstart.recommenders.recommender import learners
 
 LEARNERS = [name for name in learners() if name != "default"]
 BY_DESCENT = ["maml", "fomaml", "anil", "meta-sgd", "reptile", "foma"]

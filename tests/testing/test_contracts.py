@@ -9,8 +9,8 @@ from warmstart.data import load_dataset
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.itemknn import ItemKNN, ItemKNNConfig
 from warmstart.recommenders.multvae import MultVAEConfig
+from warmstart.recommenders.named import learners
 from warmstart.recommenders.pair import PairConfig
-from warmstart.recommenders.recommender import learners
 from warmstart.testing import CONTRACTS, BrokenContract, Subject
 
 OUTER = {"epochs": 4, "batch_size": 64}

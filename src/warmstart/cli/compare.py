@@ -19,8 +19,8 @@ from warmstart.data import Dataset, load_dataset
 from warmstart.evaluation import Report
 from warmstart.evaluation.plot import plot_shots
 from warmstart.recommenders.comparison import CONTROL, CompareConfig, run_comparison
-from warmstart.recommenders.recommender import learners as known_learners
-from warmstart.recommenders.recommender import with_learner
+from warmstart.recommenders.named import learners as known_learners
+from warmstart.recommenders.named import with_learner
 
 _METHODS = "default,popularity,itemknn,ease,ials,multvae"
 _File = Annotated[Path | None, typer.Option(show_default=False)]

@@ -23,11 +23,11 @@ from warmstart.core.errors import ConfigError, DivergedError, MissingExtraError
 from warmstart.data import Dataset, SplitConfig, load_dataset, make_split
 from warmstart.data.vectors import read_vectors
 from warmstart.recommenders import Recommender
+from warmstart.recommenders.checkpoint import can_resume
 from warmstart.recommenders.encoding import KINDS, encode_items
 from warmstart.recommenders.new_users import read_ids
 from warmstart.recommenders.progress import progress_bar
 from warmstart.recommenders.protocols import Reports
-from warmstart.recommenders.recommender import can_resume
 
 _File = Annotated[Path | None, typer.Option(show_default=False)]
 

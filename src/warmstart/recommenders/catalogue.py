@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -108,6 +108,27 @@ class Catalogue:
         table = self.table if self.table is not None else pa.table({"item": self.items.values})
         found = allowed_items(table, condition, separators=separators)
         return found if self.removed is None else found & ~self.removed
+
+    def allowed(self, condition: Filter | None, exclude: Iterable[str | int]) -> Mask | None:
+        """Return (items,) which items fulfil a condition and are not excluded; None for all.
+
+        Args:
+            condition: as in `where`, or None.
+            exclude: ids or titles.
+
+        Raises:
+            ConfigError: the condition is malformed or names an unknown column.
+            UnknownItemError: there is no such item.
+            DataError: what is excluded is one item instead of a list.
+        """
+        if isinstance(exclude, str | int):
+            raise DataError(f"exclude is a list of items, got {exclude!r}; write [{exclude!r}]")
+        gone = [self.titles.find(item) for item in exclude]
+        if condition is None and not gone:
+            return None
+        allowed = np.ones(len(self), bool) if condition is None else self.where(condition).copy()
+        allowed[gone] = False
+        return allowed
 
     def page(
         self, offset: int, limit: int, *, by: str = "catalogue"

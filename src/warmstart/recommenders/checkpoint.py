@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 from dataclasses import dataclass
@@ -107,3 +108,8 @@ def open_checkpoint(
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(about), "utf8")
     return Checkpoint(folder)
+
+
+def can_resume(method: Any) -> bool:  # noqa: ANN401  (a Method)
+    """Whether the method keeps checkpoints while it is fitted."""
+    return "checkpoint" in inspect.signature(method.fit).parameters

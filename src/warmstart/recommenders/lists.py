@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ import pyarrow as pa
 
 from warmstart.core.types import FloatArray, IntArray
 from warmstart.data import Ids
+
+if TYPE_CHECKING:
+    from warmstart.meta.exploring import Explored
+    from warmstart.recommenders.catalogue import Catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +122,30 @@ class Lists:
             columns["propensity"] = pa.array(self.propensity[row, place])
             columns["explored"] = pa.array(self.explored[row, place])
         return pa.table(columns)
+
+
+def numbered(
+    catalogue: Catalogue, items: IntArray, scores: FloatArray, reasons: Sequence[str]
+) -> list[Recommendation]:
+    """Return the lines of one list: items by their dense indices, their scores and reasons."""
+    return [
+        Recommendation(
+            catalogue.items[int(item)], catalogue.titles.title(int(item)), float(score), rank, why
+        )
+        for rank, (item, score, why) in enumerate(zip(items, scores, reasons, strict=False), 1)
+    ]
+
+
+def with_propensities(listed: list[Recommendation], explored: Explored) -> list[Recommendation]:
+    """Return a list that says how probable each of its places was, and which were explored."""
+    return [
+        replace(
+            line,
+            propensity=float(p),
+            explored=bool(new),
+            reason=f"to learn whether it suits you; {line.reason}"
+            if new and line.reason
+            else line.reason,
+        )
+        for line, p, new in zip(listed, explored.propensity[0], explored.new[0], strict=False)
+    ]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,21 +11,23 @@ import numpy as np
 
 from warmstart.core import registry
 from warmstart.core.config import Config
-from warmstart.core.errors import ConfigError, DataError
+from warmstart.core.errors import ConfigError
 from warmstart.core.rng import generator
-from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.core.types import FloatArray, Histories, Progress
 from warmstart.data import Dataset
 from warmstart.data.known import KnownIds
 from warmstart.index import top_k
 from warmstart.index.approximate import ApproximateConfig
-from warmstart.meta.exploring import Explored, checked_share
+from warmstart.meta.exploring import checked_share
 from warmstart.recommenders import changing
 from warmstart.recommenders.catalogue import Catalogue
+from warmstart.recommenders.checkpoint import can_resume
 from warmstart.recommenders.encoding import trusted
 from warmstart.recommenders.filters import Filter, Mask
 from warmstart.recommenders.fitted import Fitted, with_barred
 from warmstart.recommenders.history import Entry, as_histories, read_history
-from warmstart.recommenders.lists import Lists, Recommendation
+from warmstart.recommenders.lists import Lists, Recommendation, numbered, with_propensities
+from warmstart.recommenders.named import registered_name, with_learner
 from warmstart.recommenders.new_users import read_new_users
 from warmstart.recommenders.onboarding.asking import Question, next_question
 from warmstart.recommenders.onboarding.simulation import Simulation, simulate_file
@@ -80,7 +80,7 @@ class Recommender:
         else:
             if config is not None:
                 raise ConfigError("give the settings to the method itself, or name the method")
-            self.name, self._method = _registered_name(method), method
+            self.name, self._method = registered_name(method), method
         self.seed = int(seed)
         self._fitted: Fitted | None = None
 
@@ -206,7 +206,7 @@ class Recommender:
         rule = catalogue.schema.evidence
         events = read_history(history, catalogue.titles, rule, dislikes=dislikes, now=now)
         histories = as_histories(events, catalogue.known_of(user))
-        allowed = _allowed(catalogue, filter, exclude)
+        allowed = catalogue.allowed(filter, exclude)
         heard = None
         if text is not None:
             trusted(served.text_encoders, trust_encoders)
@@ -237,8 +237,8 @@ class Recommender:
             if heard is not None:
                 told = events or not heard.scores.any()
                 lines = served.words.reasons(heard, found, lines if told else None)
-        numbered = _numbered(catalogue, found, scores, lines)
-        return numbered if explored is None else _with_propensities(numbered, explored)
+        shown = numbered(catalogue, found, scores, lines)
+        return shown if explored is None else with_propensities(shown, explored)
 
     def recommend_batch(
         self,
@@ -279,7 +279,7 @@ class Recommender:
         """
         served, share = self.fitted, checked_share(explore)
         catalogue = served.catalogue
-        allowed = _allowed(catalogue, filter, exclude)
+        allowed = catalogue.allowed(filter, exclude)
         if candidates is not None:
             chosen = catalogue.where(candidates)
             allowed = chosen if allowed is None else allowed & chosen
@@ -356,7 +356,7 @@ class Recommender:
             as_histories(events),
             not_seen=[catalogue.titles.find(item) for item in not_seen],
             skipped=passed,
-            allowed=_allowed(catalogue, filter, ()),
+            allowed=catalogue.allowed(filter, ()),
             policy=policy,
             rng=generator(seed, "question", len(events), len(passed)),
         )
@@ -418,7 +418,7 @@ class Recommender:
             items, scores = served.rank(history, k, None)
             how = f"ranks high for those who like {catalogue.titles.title(index)}"
         found = items[0][items[0] >= 0]
-        return _numbered(catalogue, found, scores[0], [how] * len(found))
+        return numbered(catalogue, found, scores[0], [how] * len(found))
 
     def approximate(self, config: ApproximateConfig | None = None) -> Self:
         """Find candidates by an approximate index from now on; it is built now, and not saved.
@@ -595,80 +595,3 @@ class Recommender:
 def load(path: str | Path) -> Recommender:
     """Read a saved model; see `Recommender.load`."""
     return Recommender.load(path)
-
-
-def learners() -> list[str]:
-    """Return the names that `Recommender(learner=…)` knows: the default, then its relatives."""
-    known = registry.names("learners")
-    return ["default", *(n for n in registry.names("methods") if n in known)]
-
-
-def with_learner(
-    method: Any,  # noqa: ANN401  (a name, or a Method)
-    learner: str,
-    config: Any = None,  # noqa: ANN401  (a Config, or plain values)
-) -> tuple[str, Any]:
-    """Return the method and the settings that a learner by name stands for.
-
-    Raises:
-        ConfigError: no such learner, or a method that takes none.
-    """
-    if method == "pair":
-        values = config.model_dump() if isinstance(config, Config) else dict(config or {})
-        return "pair", values | {"learner": learner}
-    if method not in ("default", learner):
-        raise ConfigError(f"method {method!r} takes no learner; leave one of them out")
-    if learner not in learners():
-        raise ConfigError(f"no learner is called {learner!r}; there are: {', '.join(learners())}")
-    return learner, config
-
-
-def can_resume(method: Any) -> bool:  # noqa: ANN401  (a Method)
-    """Whether the method keeps checkpoints while it is fitted."""
-    return "checkpoint" in inspect.signature(method.fit).parameters
-
-
-def _allowed(
-    catalogue: Catalogue, condition: Filter | None, exclude: Iterable[str | int]
-) -> Mask | None:
-    if isinstance(exclude, str | int):
-        raise DataError(f"exclude is a list of items, got {exclude!r}; write [{exclude!r}]")
-    gone = [catalogue.titles.find(item) for item in exclude]
-    if condition is None and not gone:
-        return None
-    allowed = np.ones(len(catalogue), bool) if condition is None else catalogue.where(condition)
-    allowed = allowed.copy()
-    allowed[gone] = False
-    return allowed
-
-
-def _registered_name(method: Any) -> str:  # noqa: ANN401
-    kind = type(method)
-    home = f"{kind.__module__}:{kind.__qualname__}"
-    known = {e.value: e.name for e in entry_points(group="warmstart.methods")}
-    return known.get(home, home)
-
-
-def _with_propensities(listed: list[Recommendation], explored: Explored) -> list[Recommendation]:
-    return [
-        replace(
-            line,
-            propensity=float(p),
-            explored=bool(new),
-            reason=f"to learn whether it suits you; {line.reason}"
-            if new and line.reason
-            else line.reason,
-        )
-        for line, p, new in zip(listed, explored.propensity[0], explored.new[0], strict=False)
-    ]
-
-
-def _numbered(
-    catalogue: Catalogue, items: IntArray, scores: FloatArray, lines: list[str]
-) -> list[Recommendation]:
-    return [
-        Recommendation(
-            catalogue.items[int(item)], catalogue.titles.title(int(item)), float(score), place, line
-        )
-        for place, (item, score, line) in enumerate(zip(items, scores, lines, strict=False), 1)
-    ]
