@@ -46,8 +46,8 @@ lint: $(VENV)/.dev  ## style, types and import rules
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, types, import rules and the default tests
-	$(BIN)/python -m pytest
+test: lint  ## lint, types, import rules and the default tests, a file a core
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile
 
 test-all: test  ## the default tests, then the slow ones
 	$(BIN)/python -m pytest -m slow

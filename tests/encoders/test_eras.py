@@ -60,9 +60,9 @@ def test_any_text_is_read(text):
 def test_a_long_text_takes_no_long_time():
     """A megabyte is read in a second or so, whatever it repeats."""
     for piece in ("from ", "the ", "made ", "1990 ", "年", "between "):
-        begun = time.perf_counter()
+        begun = time.process_time()
         eras(piece * (1_000_000 // len(piece)))
-        assert time.perf_counter() - begun < 5
+        assert time.process_time() - begun < 5
 
 
 def test_usual_categories_have_names_in_both_languages():

@@ -9,6 +9,7 @@ SMALL = DefaultConfig.parse(
         "folds": 2,
         "training": {"epochs": 25},
         "gate_shots": (0, 1, 3, 8),
+        "gate_users": 400,
         "onboarding": {"policy": {"updates": 2}},
     }
 )
