@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -32,8 +31,7 @@ _KEYS = ("item", "rating", "value", "event", "timestamp")
 _KNOWN = frozenset(_KEYS)
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event, understood.
 
     Attributes:
@@ -79,7 +77,7 @@ def read_history(
             raise DataError(f"{name} is a list of items, got {given!r}; write [{given!r}]")
     events: dict[int, Event] = {}
     for entry in history:
-        event = _read(entry, titles, rule)
+        event = entry if type(entry) is Event else _read(entry, titles, rule)
         if now is None or not event.time > now:
             events.pop(event.item, None)
             if event.value:
@@ -96,20 +94,18 @@ def read_history(
 
 def as_histories(events: Sequence[Event], features: Any = None) -> Histories:  # noqa: ANN401
     """Return the events as the histories of one user."""
-    times = [e.time for e in events]
-    timed = len(times) > 0 and all(map(math.isfinite, times))
+    items, values, times = zip(*events, strict=True) if events else ((), (), ())
+    timed = bool(times) and all(map(math.isfinite, times))
     return Histories(
-        np.array([0, len(events)], np.int64),
-        np.array([e.item for e in events], np.int32),
-        np.array([e.value for e in events], np.float32),
+        np.array([0, len(items)], np.int64),
+        np.array(items, np.int32),
+        np.array(values, np.float32),
         np.array(times, np.float64) if timed else None,
         features,
     )
 
 
 def _read(entry: Entry, titles: Titles, rule: EvidenceRule) -> Event:
-    if isinstance(entry, Event):
-        return entry
     if isinstance(entry, Mapping):
         return _read_mapping(entry, titles, rule)
     if isinstance(entry, tuple | list):

@@ -22,7 +22,7 @@ import scipy.sparse as sp
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.recommenders.fitted import Fitted
 
-_MOST = 64  # users at once
+_MOST = 32  # users at once
 _MOST_SCORES = 1 << 23  # of one batch
 _MOST_SCORES_HERE = 1 << 18  # of one batch that the event loop ranks
 
