@@ -51,6 +51,9 @@ def test_refusals_are_the_librarys_errors(client, running):
     with pytest.raises(UnknownItemError) as caught:
         client.recommend(history=["Golden"])
     assert caught.value.proposals
+    assert caught.value.query == "Golden"
+    with pytest.raises(UnknownItemError, match=r'^"Nobody\'s Dust" is not in the catalogue'):
+        client.recommend(history=["Nobody's Dust"])
     with pytest.raises(DataError, match="HTTP 422"):
         client.recommend(k=0)
     with (

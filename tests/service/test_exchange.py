@@ -102,6 +102,14 @@ def test_changes_of_items_reach_the_model_that_is_rolled_back_to(fresh):
     assert 9001 in [line["item"] for line in answer["items"]]
 
 
+def test_the_same_model_anew_leaves_the_one_to_go_back_to(fresh):
+    running = fresh()
+    for _ in range(2):
+        told = running.good("POST", "/v1/models", {"path": "second"})
+        assert told["previous"].startswith("first@")
+    assert running.good("POST", "/v1/models/rollback")["current"].startswith("first@")
+
+
 def test_a_conversation_ends_with_its_model(fresh):
     running = fresh()
     data = running.good("POST", "/v1/ask", {"query": "funny comedies"})

@@ -39,6 +39,16 @@ def test_items_come_change_and_go_within_the_answer(fresh):
     assert 9002 in listed(running)
 
 
+@pytest.mark.parametrize("item", [2**63 - 1, 1_234_567_890_123_456_789])
+def test_the_longest_ids_come_and_go(fresh, item):
+    running = fresh()
+    running.good("POST", "/v1/items", {"items": [NEW | {"item": item}]})
+    assert running.good("DELETE", "/v1/items", {"items": [item]})["changed"] == 1
+    running.good("PUT", "/v1/items", {"items": [NEW | {"item": item}]})
+    assert running.good("DELETE", f"/v1/items/{item}")["changed"] == 1
+    assert running.refused("DELETE", f"/v1/items/{10 * item}")[0] == 422
+
+
 def test_a_history_may_name_a_new_item_and_a_removed_one(fresh):
     running = fresh()
     running.good("POST", "/v1/items", {"items": [NEW]})

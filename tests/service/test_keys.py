@@ -184,19 +184,22 @@ def test_other_sites_pages_may_not_ask(fresh):
     assert running.ask("GET", "/v1/model", key=None)[0] == 200
     here = {"Origin": running.url}
     assert running.ask("GET", "/v1/model", key=None, headers=here)[0] == 200
-    for headers in ({"Origin": "https://evil.example"}, {"Host": "evil.example"}):
+    elsewhere = "https://evil.example", "null", "http://[", "file://"
+    for headers in (*({"Origin": origin} for origin in elsewhere), {"Host": "evil.example"},
+                    {"Host": "["}):  # fmt: skip
         assert running.refused("GET", "/v1/model", key=None, headers=headers)[0] == 403
 
 
-def test_a_rate_that_is_none_is_refused(shelf, tmp_path):
+@pytest.mark.parametrize("rate", ["often", "600/minute;10/second"])
+def test_a_rate_that_is_none_or_two_is_refused(shelf, tmp_path, rate):
     from warmstart.service.app import create_app
     from warmstart.service.core import Service
     from warmstart.store import open_store
 
-    config = ServiceConfig(rate="often")
+    config = ServiceConfig(rate=rate)
     service = Service(shelf / "second", open_store(tmp_path / "e.sqlite"), config)
     try:
-        with pytest.raises(ConfigError, match="rate='often'"):
+        with pytest.raises(ConfigError, match=f"rate={rate!r}"):
             create_app(service)
     finally:
         service.close()

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from warmstart.core.errors import ConfigError, DataError, StoreError
+from warmstart.data import Dataset
+from warmstart.data.evidence import EvidenceRule
 from warmstart.store import ApiKey, Event, Health, Receipt, open_store
 
 ODD = [0, -7, 10**200, "", "12", 12, "异形", "a\x00b", "\ud800", "😀" * 256, "' OR 1=1 --", "%s:k0"]
@@ -143,6 +145,31 @@ def test_the_training_table_holds_what_stands_and_its_hash_proves_it(store):
     assert after.fingerprint == never.fingerprint
     assert after.fingerprint != before.fingerprint
     assert "u1" not in after.table["user"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("said", "evidence"),
+    [
+        ([("rating", 1.0), ("rating", 5.0), ("rate", 4.0)], [-1.0, 1.0, 0.5]),
+        ([("rating", 1.0), ("rating", 5.0), ("like", None)], [-1.0, 1.0, 1.0]),
+        ([("rating", -0.5), ("rating", 0.5), ("skip", 3.0)], [-1.0, 1.0, -1.0]),
+        ([("like", 2.0), ("skip", None), ("view", None)], [1.0, -1.0, 1.0]),
+    ],
+)
+def test_the_next_training_reads_what_was_said(store, said, evidence):
+    events = [
+        Event(f"e{i}", f"u{i}", i, name, value, float(i)) for i, (name, value) in enumerate(said)
+    ]
+    store.append("t", events)
+    data = Dataset.from_tables(store.training("t").interactions())
+    np.testing.assert_allclose(data.evidence().toarray().sum(axis=1), evidence, atol=1e-6)
+
+
+def test_the_scale_of_the_model_in_use_tells_a_like(store):
+    store.append("t", [event("a", value=None, at=1.0), Event("b", "u", 2, "rating", 3.0, 2.0)])
+    for threshold, said in ((2, "like"), (4, "dislike")):
+        found = store.training("t").interactions(EvidenceRule(low=1, high=5, threshold=threshold))
+        assert found["event"].to_pylist() == ["like", said]
 
 
 def test_the_hash_of_the_training_table_is_the_same_in_every_database(store):

@@ -22,8 +22,6 @@ from warmstart.recommenders import Recommender, load
 from warmstart.recommenders.lists import Recommendation, append_log
 from warmstart.recommenders.new_users import read_ids
 
-_Titles = Annotated[list[str] | None, typer.Option(show_default=False)]
-
 
 def recommend(
     model: Annotated[Path, typer.Argument(help="A saved model.")],

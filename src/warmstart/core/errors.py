@@ -33,13 +33,14 @@ class UnknownItemError(DataError):
     Attributes:
         query: what was asked for.
         proposals: the closest titles or ids, best first.
+        ambiguous: whether it fits several items.
     """
 
     def __init__(
         self, query: object, proposals: Sequence[str] = (), *, ambiguous: bool = False
     ) -> None:
         self.query = query
-        self.proposals = tuple(proposals)
+        self.proposals, self.ambiguous = tuple(proposals), ambiguous
         what = "fits several items of the catalogue" if ambiguous else "is not in the catalogue"
         hint = "; give the id or the title of one of its items"
         if self.proposals:

@@ -29,6 +29,9 @@ from warmstart.core.config import Config
 from warmstart.core.types import FloatArray
 
 LIKE, DISLIKE = 1.0, -1.0
+RATED = frozenset({"rating", "rate", "review"})
+"""Events that may bring stars, as their value."""
+
 UNDO = "undo"
 """Takes back what its user did with the item before: in a history nothing of it counts."""
 

@@ -21,7 +21,8 @@ from warmstart.core.errors import DataError, UnknownItemError
 from warmstart.core.types import IntArray
 
 MAX_LENGTH = 256
-_CANONICAL_INT = r"^(0|-?[1-9][0-9]{0,17})$"
+_CANONICAL_INT = r"^(0|-?[1-9][0-9]{0,18})$"
+_LARGEST = str(2**63 - 1)
 _FEW = 1_000  # up to here a dictionary answers faster than a vectorised join
 
 Id = str | int
@@ -111,6 +112,11 @@ class Ids:
         """Return (n,) dense indices of many ids; -1 where unknown.
 
         Ids spelled in the other type are understood where that is exact: "12" finds 12.
+
+        Example:
+            >>> ids = Ids([2**63 - 1, 5])
+            >>> ids.find([str(2**63 - 1), str(2**63), "05", "5"] * 300)[:4].tolist()
+            [0, -1, -1, 1]
         """
         if isinstance(externals, pa.ChunkedArray):
             externals = externals.combine_chunks()
@@ -272,7 +278,9 @@ def _as_integers(texts: pa.Array) -> pa.Array:
     """Return int64; null where the text is not the canonical spelling of an integer."""
     if pa.types.is_integer(texts.type):
         return texts
-    exact = pc.match_substring_regex(texts, _CANONICAL_INT)
+    exact, digits = pc.match_substring_regex(texts, _CANONICAL_INT), pc.utf8_ltrim(texts, "-")
+    long = pc.equal(pc.utf8_length(digits), len(_LARGEST))
+    exact = pc.and_not(exact, pc.and_(long, pc.greater(digits, _LARGEST)))
     return pc.if_else(exact, texts, pa.scalar(None, texts.type)).cast(pa.int64())
 
 

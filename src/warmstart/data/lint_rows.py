@@ -24,8 +24,6 @@ Codes = npt.NDArray[np.int64]
 Float64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
-_OWN = ("user", "item", "timestamp")  # parts of a row that are no values
-
 
 @dataclass(slots=True)
 class Known:

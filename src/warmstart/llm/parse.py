@@ -31,7 +31,6 @@ _MOST_TOKENS = 200
 _UNSURE = 0.5  # confidence where nothing was understood
 _CHINESE = re.compile("[\u3400-\u9fff\uf900-\ufaff]")
 _LATIN = re.compile("[A-Za-z]{2,}")
-_QUOTES = "《》\"'“”‘’"
 
 
 @dataclass(frozen=True, slots=True)

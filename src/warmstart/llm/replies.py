@@ -40,7 +40,6 @@ _WORDS |= {
 _DIGITS = {char: number for number, char in enumerate("零一二三四五六七八九")}
 _DIGITS |= {"〇": 0, "两": 2, "俩": 2}
 _CHINESE_NUMBER = re.compile("[零〇一二两俩三四五六七八九十百]+")
-_BELOW_200 = re.compile("(一百)?(?:([一二三四五六七八九]?)十)?零?([一二两三四五六七八九]?)")
 
 
 def read_object(text: str) -> dict[str, Any] | None:

@@ -268,7 +268,10 @@ def _catalogue(blob: bytes, manifest: Manifest, folder: Path) -> Catalogue:
                 f"manifest says {info.n_items} items; get the model again"
             )
         if size > _LARGEST_TABLE:
-            raise ArtifactError(f"{path} unpacks to {size:,} bytes; refused")
+            raise ArtifactError(
+                f"{path} unpacks to {size:,} bytes, more than the {_LARGEST_TABLE:,} that are "
+                "read; train the model on an items table with fewer or shorter columns"
+            )
         if b"ARROW:schema" in (meta.metadata or {}):
             raise ArtifactError(f"{path} brings an Arrow schema of its own; refused")
         table = file.read()

@@ -126,7 +126,12 @@ def _read_mapping(entry: Mapping[str, Any], titles: Titles, rule: EvidenceRule) 
     item, value = titles.find(entry["item"]), 1.0
     if entry.get("value") is not None:
         value = _valued(entry["value"])
-    elif entry.get("rating") is not None and rule.reads_ratings:
+    elif entry.get("rating") is not None and (rule.reads_ratings or entry.get("event") is None):
+        if not rule.reads_ratings:
+            raise DataError(
+                f"rating {entry['rating']!r}: the model was trained without a rating scale; "
+                "give a 'value' from -1 (dislike) to 1 (like)"
+            )
         value = _rated(entry["rating"], rule)
     elif entry.get("event") is not None:
         said = rule.of_event(str(entry["event"]))
@@ -154,8 +159,8 @@ def _valued(value: Any) -> float:  # noqa: ANN401
     number = _number(value, "value")
     if not -1 <= number <= 1:
         raise DataError(
-            f"value {value!r} is no evidence: give -1 (dislike) to 1 (like); "
-            "the model was trained without a rating scale"
+            f"{value!r} is no evidence: give -1 (dislike) to 1 (like); stars are a 'rating', "
+            "where the model was trained on ratings"
         )
     return number
 

@@ -6,14 +6,13 @@ scores for ranking, to leaving one event out for reasons, to content neighbours 
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from warmstart.core.types import FloatArray, Histories, IntArray, Progress
+from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.data.content import Content
 
 
@@ -112,17 +111,3 @@ class Reports(Protocol):
 
     def report(self) -> dict[str, Any]:
         """Return plain JSON values: what was learned, and figures on validation users."""
-
-
-class Resumes(Protocol):
-    """Keeps checkpoints while it is fitted; told by the parameter `checkpoint` of its `fit`."""
-
-    def fit(
-        self,
-        data: Any,  # noqa: ANN401  (a `warmstart.data.Dataset`)
-        *,
-        seed: int = 0,
-        progress: Progress | None = None,
-        checkpoint: Path | None = None,
-    ) -> Self:
-        """Fit; write checkpoints into the folder, and go on from what is there already."""

@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.recommenders.fitted import Fitted
+from warmstart.recommenders.protocols import RanksFast
 
 _MOST = 32  # users at once
 _MOST_SCORES = 1 << 23  # of one batch
@@ -80,7 +81,9 @@ class Batches:
     def _start(self) -> None:
         while self._free and self._waiting:
             batch = self._next()
-            if len(batch) * len(batch[0].fitted.catalogue) <= _MOST_SCORES_HERE:
+            fitted = batch[0].fitted
+            few = len(batch) * len(fitted.catalogue) <= _MOST_SCORES_HERE
+            if few and isinstance(fitted.method, RanksFast):
                 self._rank_here(batch)
                 continue
             self._free -= 1

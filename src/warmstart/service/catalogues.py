@@ -196,12 +196,12 @@ def _written(item: Any, integers: bool) -> Any:  # noqa: ANN401
         return None
     if not integers:
         return str(item)
-    if isinstance(item, int):
-        return item if -(2**63) <= item < 2**63 else None
-    digits = item.removeprefix("-")
-    if len(digits) > 18 or not (digits.isascii() and digits.isdigit()):
-        return None
-    return int(item)
+    if isinstance(item, str):
+        digits = item.removeprefix("-")
+        if len(digits) > 19 or not (digits.isascii() and digits.isdigit()):
+            return None
+        item = int(item)
+    return item if -(2**63) <= item < 2**63 else None
 
 
 def _cell(catalogue: Any, name: str, value: Any) -> Any:  # noqa: ANN401

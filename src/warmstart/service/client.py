@@ -194,7 +194,10 @@ class Client:
         except (ValueError, KeyError, TypeError):
             code, message = "", self._server.shown(answer.body, 200)
         if code == "unknown_item":
-            query, _, _ = message.partition(" is not in the catalogue")
-            raise UnknownItemError(query.strip("'"), told.get("proposals") or ())
+            raise UnknownItemError(
+                self._server.shown(told.get("query", ""), 1_000),
+                told.get("proposals") or (),
+                ambiguous=bool(told.get("ambiguous")),
+            )
         kind = StoreError if code == "store" else DataError
         raise kind(f"{self.base_url} refused the request (HTTP {answer.status}): {message}")

@@ -129,7 +129,10 @@ class Service:
         if special or wanted.explain or wanted.explore or wanted.diversity or any(rules.values()):
             found = await self.compute(_by_the_public_face, catalogue, stored, wanted)
             return lines(found, wanted.explain, wanted.explore > 0), serving.version
-        history = people.as_history(fitted.catalogue, stored, wanted)
+        if people.are_ids(fitted.catalogue, wanted):
+            history = people.as_history(fitted.catalogue, stored, wanted)
+        else:  # titles, which are looked for among all of them
+            history = await self.compute(people.as_history, fitted.catalogue, stored, wanted)
         items, scores = await self._batches.rank(fitted, history, wanted.k)
         ids, title = fitted.catalogue.items, fitted.catalogue.titles.title
         return [

@@ -239,7 +239,8 @@ def _check_page(headers: dict[bytes, bytes], *, alone: bool) -> None:
     """
     host = headers.get(b"host", b"").decode("latin-1")
     origin = headers.get(b"origin", b"").decode("latin-1")
-    if origin and origin != "null" and urlsplit(origin).netloc != host:
+    # "null" is what a page says that hides where it is from
+    if origin and _netloc(origin) != host:
         raise Problem(403, "pages of other sites may not ask here")
     if alone and not is_loopback(_named(host)):
         raise Problem(403, "without keys the service is reached as localhost alone")
@@ -248,7 +249,18 @@ def _check_page(headers: dict[bytes, bytes], *, alone: bool) -> None:
 @lru_cache(maxsize=64)
 def _named(host: str) -> str:
     """Return the host of a `Host` header, without its port."""
-    return urlsplit(f"//{host}").hostname or ""
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # a broken address
+        return ""
+
+
+@lru_cache(maxsize=64)
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=64)

@@ -13,14 +13,12 @@ import numpy as np
 
 from warmstart.core.errors import DataError
 from warmstart.core.types import Histories
-from warmstart.data.evidence import EvidenceRule
+from warmstart.data.evidence import RATED, EvidenceRule
 from warmstart.recommenders.catalogue import Catalogue
 from warmstart.recommenders.history import Entry, as_histories, read_history
 from warmstart.recommenders.history import Event as Understood
 from warmstart.service.schemas import MOST_HISTORY, NewEvent, Past, Person
 from warmstart.store import Event
-
-_RATED = frozenset({"rating", "rate", "review"})
 
 
 def checked(events: Iterable[NewEvent], rule: EvidenceRule, now: float) -> list[Event]:
@@ -49,13 +47,12 @@ def evidence(event: str, value: float | None, rule: EvidenceRule) -> float | Non
         >>> evidence("rating", 7, stars), evidence("sneeze", None, stars)
         (None, None)
     """
-    rated = event.strip().casefold() in _RATED
-    if rated and value is not None:
+    if value is not None and event.strip().casefold() in RATED:
         if rule.reads_ratings:
             low, high = float(rule.low or 0), float(rule.high or 0)
             return float(rule.values(np.array([value]))[0]) if low <= value <= high else None
         return float(value) if -1 <= value <= 1 else None
-    return 1.0 if rated else rule.of_event(event)
+    return rule.of_event(event)
 
 
 def history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> list[Entry]:
@@ -108,6 +105,13 @@ def _entry(one: Past) -> Entry:
     return said
 
 
+def are_ids(catalogue: Catalogue, person: Person) -> bool:
+    """Whether all items that a request names are ids of the catalogue."""
+    place = catalogue.items.place
+    said = (one.item if isinstance(one, Past) else one for one in person.history)
+    return all(place(item) >= 0 for item in (*said, *person.dislikes))
+
+
 def as_history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> Histories:
     """Return a person as the one user whom a model adapts to.
 
@@ -136,7 +140,7 @@ def condition(filters: Any) -> Any:  # noqa: ANN401  (text or a mapping, as `sch
 
 
 def _not_understood(one: NewEvent, rule: EvidenceRule) -> str:
-    if one.value is not None and one.event.strip().casefold() in _RATED:
+    if one.value is not None and one.event.strip().casefold() in RATED:
         scale = f"{rule.low:g} to {rule.high:g}" if rule.reads_ratings else "-1 to 1"
         return f"event {one.id[:50]!r}: the value {one.value!r} is off the model's scale, {scale}"
     return (

@@ -70,6 +70,7 @@ def response(error: Exception) -> Response:
             more: dict[str, Any] = {}
             if isinstance(error, UnknownItemError):
                 more["proposals"] = [str(p)[:_LONGEST] for p in error.proposals]
+                more |= {"query": str(error.query)[:_LONGEST], "ambiguous": error.ambiguous}
             headers = {"Retry-After": "2"} if status == 503 else None
             return _answer(status, code, str(error), headers, **more)
     return _answer(500, "internal", "something went wrong inside; it is in the service's log")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from limits import parse
+from limits import parse_many
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
@@ -67,9 +67,9 @@ class Rates:
             ConfigError: it is none.
         """
         try:
-            self._rate = parse(rate)
-        except ValueError:
-            raise ConfigError(f"rate={rate!r} is none; write one such as 600/minute") from None
+            (self._rate,) = parse_many(rate)
+        except ValueError:  # none, or several
+            raise ConfigError(f"rate={rate!r} is not one; write one such as 600/minute") from None
         self._limiter = FixedWindowRateLimiter(_Counts())
 
     def wait(self, key: str) -> int:

@@ -153,7 +153,9 @@ class NewEvent(_Body):
     item: Item = Field(description="An id; it need not be in the catalogue yet.")
     event: _Name = "like"
     value: _Float | _Int64 | None = Field(
-        None, description="Stars on the model's scale, or evidence from -1 to 1."
+        None,
+        description="Of a rating: stars on the model's scale, or evidence from -1 to 1 where the "
+        "model has none. Kept with other events, and not read.",
     )
     timestamp: Annotated[float, Field(ge=-1e11, le=1e11, allow_inf_nan=False)] | None = Field(
         None, description="Seconds since the epoch; now, if it is left out."

@@ -77,8 +77,10 @@ class Shelf:
         except (OSError, ValueError):  # a name too long, or with a zero byte
             wanted = self.folder
         if not wanted.is_relative_to(self.folder) or wanted == self.folder:
+            there = ", ".join(self.available()[:3]) or "none yet"
             raise ConfigError(
-                "models are loaded from one folder and its subfolders; give the name of one there"
+                f"{name[:100]!r} is not in the folder that models are loaded from; give the name "
+                f"of one there: {there}"
             )
         return self._exchanged(wanted)
 
@@ -129,7 +131,9 @@ class Shelf:
         with self._changing:
             for tenant in {*self.current.tenants(), *to.tenants()}:
                 to.catch_up(tenant, to.catalogue(tenant))
-            self.previous, self.current = self.current, to
+            if to.version != self.current.version:  # the same anew is no other to go back to
+                self.previous = self.current
+            self.current = to
         log("model_serves", model=to.version)
 
     def _loaded(self, path: Path, tenants: list[str]) -> Serving:
@@ -152,6 +156,7 @@ def warm(model: Recommender) -> None:
     listed = model.recommend(k=1, explain=False)
     for found in listed:
         model.recommend([found.item], k=1)
+        model.catalogue.titles.bearing(found.title)
         model.similar_items(found.item, k=1)
     try:
         model.fitted.words  # noqa: B018  (made now, not under the first request)

@@ -10,8 +10,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
+import numpy as np
 import pyarrow as pa
 
+from warmstart.data.evidence import RATED, EvidenceRule
 from warmstart.data.ids import Id
 
 Scope = Literal["read", "write", "admin"]
@@ -106,6 +108,34 @@ class Training:
 
     table: pa.Table
     fingerprint: str
+
+    def interactions(self, rule: EvidenceRule | None = None) -> pa.Table:
+        """Return the events as `Dataset.from_tables` reads them.
+
+        Where all of them are ratings they have a column `rating`; where some are, these become
+        likes and dislikes.
+
+        Args:
+            rule: of the model in use, whose scale tells a like from a dislike; by default the scale
+                that the values suggest, or evidence from -1 to 1 where none is beyond that.
+        """
+        names = [name.strip().casefold() for name in self.table["event"].to_pylist()]
+        values = self.table["value"].to_numpy(zero_copy_only=False).astype(np.float64)
+        rated = np.isin(np.array(names, np.str_), list(RATED)) & ~np.isnan(values)
+        table = self.table.drop_columns(["value"])
+        if not rated.any():
+            return table
+        stars = values[rated]
+        if rule is None:
+            rule = EvidenceRule()
+            rule = rule if np.abs(stars).max() <= 1 else rule.fitted(stars)
+        if rated.all() and rule.reads_ratings:
+            return table.drop_columns(["event"]).append_column("rating", pa.array(values))
+        said = rule.values(stars) if rule.reads_ratings else stars
+        events = np.array(self.table["event"].to_pylist(), object)
+        events[rated] = np.where(said > 0, "like", "dislike")
+        at = table.column_names.index("event")
+        return table.set_column(at, "event", pa.array(events, pa.large_string()))
 
 
 @dataclass(frozen=True, slots=True)
