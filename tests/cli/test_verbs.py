@@ -1,16 +1,19 @@
 """What people read: help, descriptions, comparisons, the demo."""
 
 import json
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.csv as csv
 import pytest
+from typer.main import get_command
 
+from warmstart.cli import app
 from warmstart.evaluation import Report
 
 VERBS = (
-    "demo", "data", "train", "items", "recommend", "ask", "onboard", "compare", "report", "ads",
-    "llm",
+    "demo", "data", "train", "items", "recommend", "ask", "onboard", "serve", "keys", "compare",
+    "report", "ads", "llm",
 )  # fmt: skip
 
 
@@ -24,8 +27,19 @@ def test_help_names_every_verb_and_fits_the_terminal(run):
         assert all(len(line) <= 80 for line in said.splitlines())
     for verb in ("list", "fetch", "describe", "validate", "lint"):
         assert run("data", verb, "--help")[0] == 0
-    for verb in ("train", "score", "report"):
+    for verb in ("add", "update", "remove"):
+        assert run("items", verb, "--help")[0] == 0
+    for verb in ("train", "score", "report", "benchmark"):
         assert run("ads", verb, "--help")[0] == 0
+
+
+def test_the_page_shows_a_line_of_every_verb():
+    page = (Path(__file__).parents[2] / "docs" / "cli.md").read_text("utf8")
+    root = get_command(app)
+    for name in root.list_commands(None):
+        verb = root.get_command(None, name)
+        for below in getattr(verb, "commands", {}) or [""]:
+            assert f"\nwarmstart {name} {below}".rstrip() in page, (name, below)
 
 
 def test_describe_shows_kinds_and_saves_a_schema_that_overrules(run, tables, tmp_path):

@@ -14,9 +14,9 @@ import warmstart
 
 _VERBS = {
     "demo": "Meta-train on MovieLens-100K, recommend to somebody new, compare with baselines.",
-    "data": "Named datasets and your own: list, fetch, describe, validate.",
+    "data": "Named datasets and your own: list, fetch, describe, validate, lint.",
     "train": "Train a model on your tables and save it.",
-    "items": "Add items that nobody has met to a saved model.",
+    "items": "Add, update and remove items of a saved model.",
     "recommend": "Recommend to new users, one or many, with a saved model.",
     "ask": "Ask in your own words, English or Chinese, once or in a conversation.",
     "onboard": "Ask a new user about a few items, with the list sharpening.",
@@ -24,7 +24,7 @@ _VERBS = {
     "keys": "Make, list and revoke the keys of a service.",
     "compare": "Compare methods on users that none of them has seen.",
     "report": "Bias, gaps and calibration of a model, on a page.",
-    "ads": "Advertisements: learn clicks and conversions, score a table, judge by a log.",
+    "ads": "Advertisements: learn clicks and conversions, score, judge by a log, benchmark.",
     "llm": "Language models: tune one to the scenarios of your catalogue.",
 }
 
