@@ -108,6 +108,15 @@ class Ids:
                 return found
         return self._index.get(self._plain(external), -1)
 
+    def hold(self, externals: set[Id]) -> bool:
+        """Whether all of these are ids, as they are spelled here.
+
+        Example:
+            >>> Ids([5, 12]).hold({5, 12}), Ids([5, 12]).hold({"12"})
+            (True, False)
+        """
+        return externals <= self._index.keys()
+
     def find(self, externals: Any) -> npt.NDArray[np.int64]:  # noqa: ANN401  (any array-like)
         """Return (n,) dense indices of many ids; -1 where unknown.
 

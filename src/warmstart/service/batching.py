@@ -23,7 +23,7 @@ from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.protocols import RanksFast
 
-_MOST = 32  # users at once
+_MOST = 64  # users at once
 _MOST_SCORES = 1 << 23  # of one batch
 _MOST_SCORES_HERE = 1 << 18  # of one batch that the event loop ranks
 

@@ -107,9 +107,8 @@ def _entry(one: Past) -> Entry:
 
 def are_ids(catalogue: Catalogue, person: Person) -> bool:
     """Whether all items that a request names are ids of the catalogue."""
-    place = catalogue.items.place
-    said = (one.item if isinstance(one, Past) else one for one in person.history)
-    return all(place(item) >= 0 for item in (*said, *person.dislikes))
+    said = {one.item if isinstance(one, Past) else one for one in person.history}
+    return catalogue.items.hold(said.union(person.dislikes))
 
 
 def as_history(catalogue: Catalogue, stored: Sequence[Event], person: Person) -> Histories:
