@@ -100,7 +100,7 @@ class Approximate:
         # into the nearest cell by distance; FAISS by itself would take the largest product, and
         # have most vectors in the few cells of large centres
         owner = np.ascontiguousarray(nearest[:, 0])
-        cells.is_trained = True
+        cells.is_trained, cells.nprobe = True, config.probes
         cells.add_core(n, faiss.swig_ptr(sketches), None, faiss.swig_ptr(owner))
         return cls(cells, turn, config)
 
@@ -117,11 +117,11 @@ class Approximate:
             n: how many.
             allowed: (items,) which items may be returned; None for all.
         """
-        faiss, which = _faiss(), None
+        turned, how = np.ascontiguousarray(queries @ self._turn, np.float32), None
         if allowed is not None:
+            faiss = _faiss()
             which = faiss.IDSelectorBitmap(np.packbits(allowed[: len(self)], bitorder="little"))
-        how = faiss.SearchParametersIVF(nprobe=self._config.probes, sel=which)
-        turned = np.ascontiguousarray(queries @ self._turn, np.float32)
+            how = faiss.SearchParametersIVF(nprobe=self._config.probes, sel=which)
         _, found = self._cells.search(turned, n, params=how)
         items: IntArray = found
         return items

@@ -68,8 +68,10 @@ class Near:
             allowed: (items,) which items may be returned; None for all.
         """
         n_items = len(scorer.parts.log_popularity)
-        fresh = np.union1d(self.moved, np.arange(len(self.index), n_items))
-        if scorer.lent_gates is not None:
+        fresh = self.moved
+        if len(self.index) < n_items:
+            fresh = np.union1d(fresh, np.arange(len(self.index), n_items))
+        if scorer.lent_gates is not None and len(scorer.unmet):
             fresh = np.union1d(fresh, scorer.unmet)  # their scores are moved once more
         n = max(_LEAST, _PER_PLACE * k)
         few = allowed is not None and allowed.sum() < _FEW * n

@@ -98,6 +98,8 @@ class Scorer:
         self._laid = self._columns(config.cold_norm)
         bias, columns = parts.log_popularity, self._laid
         self._fame = fame_of(parts.log_popularity)
+        # beyond the last knot the gates stay as they are there
+        self._gate = gates.at(np.arange(int(gates.shots[-1]) + 1)) / parts.scales
         self._lent = sp.csr_array(parts.lent[:, self.unmet])
         self._is_new = np.isin(self.unmet, np.zeros(0, np.int64) if new is None else new)
         self.tempering = parts.tempering
@@ -173,7 +175,7 @@ class Scorer:
     def asked(self, histories: Histories) -> Asked:
         """Return what users ask of the items; each like must be 1."""
         parts, after = self.parts, FIRST_CLOSED + len(self.parts.powers)
-        gate = self.gates.at(histories.shots) / parts.scales
+        gate = self._gate[np.minimum(histories.shots, len(self._gate) - 1)]
         closed = gate[:, FIRST_CLOSED:after]
         query = [gate[:, :1], gate[:, 1:2]]
         if parts.encoder is not None:
