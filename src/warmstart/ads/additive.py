@@ -49,6 +49,10 @@ class Additive:
             found += weights[values]
         return found
 
+    def without_last(self) -> Additive:
+        """Return this without the last field."""
+        return Additive(self.intercept, self.weights[:-1], self.sd[:-1])
+
 
 def fit_additive(codes: IntArray, labels: npt.NDArray[Any], sizes: Sequence[int]) -> Additive:
     """Learn by Newton's steps, field by field, and the fields' spreads beside them.
