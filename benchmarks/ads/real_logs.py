@@ -60,8 +60,8 @@ class RealLogs(Config):
         train_share: of the rows of a log, the earliest, that are trained on.
         folds: of the ads, each left out once.
         negatives: of the impressions without the event, so many for one with it.
-        low_traffic: what a new ad of *facebook* is taken for: like any other, for it was left out by
-            lot, and the sample makes ads of little traffic look better than they are.
+        low_traffic: what a new ad of *facebook* is taken for: like any other, being left out by
+            lot; the sample makes ads of little traffic look better than they are.
         top: the judged policy shows one of so many best items.
         effect: the smallest difference of click rates that would matter.
         model: of the ad recommender.

@@ -1,4 +1,4 @@
-"""Shrunken rates of columns: against a search, against planted rates, and where there is nothing."""
+"""Shrunken rates of columns: against a search, against planted rates, where there is nothing."""
 
 import numpy as np
 import pytest

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from warmstart.ads import columns as cols
 from warmstart.ads.additive import Additive, fit_additive
 from warmstart.ads.backbone import Backbone
+from warmstart.ads.clear_shares import clear_shares
 from warmstart.ads.click_config import ClickConfig
 from warmstart.ads.click_model import head_coordinates
-from warmstart.ads.clear_shares import clear_shares
 from warmstart.ads.columns import TasteColumns
 from warmstart.ads.log import AdLog
 from warmstart.ads.taste import Taste, learn_taste, left_out
