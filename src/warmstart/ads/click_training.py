@@ -104,6 +104,8 @@ def train_click_model(
     offset = said.base + mix[0] + said.beyond @ mix[1:] + shifts[log.ad[rows]]
     one = Labelled.of(np.ones((len(rows), 1)), labels[rows], offset, np.zeros(len(rows), int), 1)
     known = float(laplace(HeadPrior(np.zeros(1), np.eye(1)), one).mean[0, 0])
+    if config.low_traffic is None:  # new ads are like the known ones
+        mix[0], offset, known = mix[0] + known, offset + known, 0.0
     coords = head_coordinates(fit.taste.ads.shape[1] - 1, config.latent)
     heads = Labelled.of(_design(said.tastes, coords), labels[rows], offset + known, log.ad[rows],
                         n_ads)  # fmt: skip
