@@ -47,13 +47,13 @@ def test_one_group_alone_shows_nothing_clear():
     assert by_group[1] == 0
 
 
-@pytest.mark.parametrize("n_ads", [12, 80])
-def test_a_log_that_says_nothing_costs_next_to_nothing(n_ads):
-    """Sixty clicks that depend on nothing: no worse than the constant, by a millinat."""
-    rng = np.random.default_rng(n_ads)
+@pytest.fixture(scope="module", params=[12, 80])
+def nothing(request):
+    """Sixty clicks that depend on nothing, of few ads or of many: a log, later rows, the model."""
+    rng = np.random.default_rng(request.param)
     n = 24_000
     table = {
-        "user": rng.integers(400, size=n), "ad": rng.integers(n_ads, size=n),
+        "user": rng.integers(400, size=n), "ad": rng.integers(request.param, size=n),
         "click": (rng.random(n) < 0.005).astype(int), "hour": rng.integers(24, size=n),
     }  # fmt: skip
     table |= {"kind": table["ad"] % 9, "age": table["user"] % 6}
@@ -63,5 +63,21 @@ def test_a_log_that_says_nothing_costs_next_to_nothing(n_ads):
         user_columns=["age"], ad_columns=["kind"], context_columns=["hour"],
     )  # fmt: skip
     late = log.encode({name: v[~half] for name, v in table.items()})
-    found = log_loss(late.click, ClickModel().fit(log).probabilities(late))
-    assert found < log_loss(late.click, np.full(n // 2, log.click.mean())) + 1e-3
+    return log, late, ClickModel().fit(log)
+
+
+def test_a_log_that_says_nothing_costs_next_to_nothing(nothing):
+    log, late, model = nothing
+    found = log_loss(late.click, model.probabilities(late))
+    assert found < log_loss(late.click, np.full(len(late), log.click.mean())) + 1e-3
+
+
+def test_events_teach_what_a_log_did_not(nothing):
+    log, _, model = nothing
+    mine = log.take(np.flatnonzero(log.user == 7)[:1])
+    other = log.take(np.flatnonzero((log.user != 7) & (log.ad != mine.ad[0]))[:1])
+    before, beside = model.probabilities(mine)[0], model.probabilities(other)[0]
+    for _ in range(8):
+        model.update(mine, targets=np.ones(1))
+    assert model.probabilities(mine)[0] > 3 * before
+    assert model.probabilities(other)[0] == pytest.approx(beside)

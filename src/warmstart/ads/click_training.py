@@ -97,9 +97,13 @@ def train_click_model(
     say(2, 4, "a fit of all rows")
     fit = _fit(log, labels, dims, rows, config, rng, first.taste)
     say(3, 4, "the ads themselves")
-    said = fit.said(
-        log, rows, dims, left_out(fit.taste, log.user[rows], log.ad[rows], labels[rows])
-    )
+    if mix[2]:
+        taste = fit.taste
+        tastes = left_out(taste, log.user[rows], log.ad[rows], labels[rows])
+    else:
+        taste = _untold(fit.taste, n_users)
+        tastes = np.tile(taste.prior.mean, (len(rows), 1))
+    said = fit.said(log, rows, dims, tastes)
     shifts = by_traffic * shifts
     offset = said.base + mix[0] + said.beyond @ mix[1:] + shifts[log.ad[rows]]
     one = Labelled.of(np.ones((len(rows), 1)), labels[rows], offset, np.zeros(len(rows), int), 1)
@@ -110,18 +114,19 @@ def train_click_model(
     heads = Labelled.of(_design(said.tastes, coords), labels[rows], offset + known, log.ad[rows],
                         n_ads)  # fmt: skip
     own = laplace(HeadPrior(np.zeros(1 + len(coords)), covariance), heads)
+    covariance[0, 0] = max(covariance[0, 0], _HEAD_SCALE**2)  # what is to come may be less alike
     say(4, 4, "done")
     rest = 1 - mix[2]  # what is left of the base where the taste departs from it
     values = np.concatenate([np.zeros(0), *fit.base.weights[:-1]])
     network = fit.network.times(mix[1], rest * values)
     arrays: Arrays = {
-        "mix": np.array([mix[0] + rest * fit.base.intercept, 1.0, mix[2]]),
+        "mix": np.array([mix[0] + rest * fit.base.intercept, 1.0, mix[2] or 1.0]),  # 1: see _untold
         "level": np.array([0.0, config.level_sd**2]),
-        "taste_mean": fit.taste.prior.mean,
-        "taste_covariance": fit.taste.prior.covariance,
-        "taste_level": fit.taste.level,
-        "user_mean": fit.taste.users.mean,
-        "user_covariance": fit.taste.users.covariance,
+        "taste_mean": taste.prior.mean,
+        "taste_covariance": taste.prior.covariance,
+        "taste_level": taste.level,
+        "user_mean": taste.users.mean,
+        "user_covariance": taste.users.covariance,
         "ad_shift": shifts + known * (traffic > 0),
         "ad_mean": own.mean,
         "ad_covariance": own.covariance,
@@ -175,6 +180,14 @@ def _pretend(
         )
         covariance = learn_prior(heads, scale=scale, prior_tasks=4.0, centred=True).covariance
     return learned[:3], float(learned[3]), covariance
+
+
+def _untold(taste: Taste, n_users: int) -> Taste:
+    """Return tastes that say nothing yet, at a full share, so that events still teach them."""
+    dim = len(taste.prior.mean)
+    prior = HeadPrior(np.zeros(dim), _HEAD_SCALE**2 * np.eye(dim))
+    ads = np.zeros_like(taste.ads)
+    return Taste(prior, prior.start(n_users), np.zeros_like(taste.level), ads)
 
 
 def _rank(log: AdLog, rows: IntArray) -> IntArray:
