@@ -228,7 +228,7 @@ def _fit(
     rng: np.random.Generator,
     start: Taste | None = None,
 ) -> _Fit:
-    """Learn tastes, the base, and a network that adds to the base of columns and ads."""
+    """Learn tastes, the base of columns and ads, and a network that adds to that of columns."""
     taste = learn_taste(
         log.user[rows], log.ad[rows], labels[rows], dims, len(log.coding.users),
         n_latent=config.latent,
@@ -238,7 +238,9 @@ def _fit(
     codes = np.column_stack([_codes(log, rows), log.ad[rows]])
     sizes = [n + 1 for n in log.coding.sizes.values()]
     base = fit_additive(codes, labels[rows], [*sizes, len(log.coding.ads)])
-    network = _network(codes[:, :-1], labels[rows], base.logits(codes), sizes, config, rng)
+    columns = codes[:, :-1]
+    offset = base.without_last().logits(columns)  # the columns of ads are its to read
+    network = _network(columns, labels[rows], offset, sizes, config, rng)
     return _Fit(taste, base, network)
 
 
