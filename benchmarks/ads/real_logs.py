@@ -60,8 +60,8 @@ class RealLogs(Config):
         train_share: of the rows of a log, the earliest, that are trained on.
         folds: of the ads, each left out once.
         negatives: of the impressions without the event, so many for one with it.
-        low_traffic: what a new ad of *facebook* is taken for; chosen on ads kept from training, for
-            the sample makes ads of little traffic look better than they are.
+        low_traffic: what a new ad of *facebook* is taken for: like any other, being left out by
+            lot; the sample makes ads of little traffic look better than they are.
         top: the judged policy shows one of so many best items.
         effect: the smallest difference of click rates that would matter.
         model: of the ad recommender.
@@ -71,7 +71,7 @@ class RealLogs(Config):
     train_share: float = Field(0.6, gt=0, lt=1)
     folds: int = Field(5, ge=2)
     negatives: float = Field(1.0, gt=0)
-    low_traffic: tuple[float, ...] = (0.05, 0.9)
+    low_traffic: float | None = None
     top: int = Field(10, ge=1)
     effect: float = Field(0.001, gt=0)
     model: AdConfig = AdConfig()
@@ -265,27 +265,17 @@ def _of_left_out(
         found, _ = smoothed(code[kept], events[kept], shown[kept])
         found = np.concatenate([found, np.full(code.max() + 1 - len(found), rate)])
         additive += logit(found[code[left]]) - logit(rate)
-    tried = {}
-    inner = generator(seed, "inner").permutation(kept)
-    few, most = np.split(inner, [len(inner) // 5])
-    for quantile in config.low_traffic:
-        said = _rates(columns, shown, events, most, few, config, quantile, seed)
-        tried[quantile] = -(
-            events[few] * np.log(said) + (shown[few] - events[few]) * np.log1p(-said)
-        ).sum()
-    best = min(tried, key=lambda quantile: tried[quantile])
     return {
         "constant": np.full(len(left), rate),
         "smoothed": of_cell[cell[left]],
         "smoothed, additive": expit(additive),
-        "default": _rates(columns, shown, events, kept, left, config, best, seed),
+        "default": _rates(columns, shown, events, kept, left, config, seed),
     }
 
 
 def _rates(
     columns: Mapping[str, npt.NDArray[Any]], shown: Numbers, events: Numbers,
-    kept: npt.NDArray[np.int64], left: npt.NDArray[np.int64], config: RealLogs, quantile: float,
-    seed: int,
+    kept: npt.NDArray[np.int64], left: npt.NDArray[np.int64], config: RealLogs, seed: int,
 ) -> Numbers:  # fmt: skip
     """Return rates of ads, learned from others: all events, a sample of what had none."""
     rng = generator(seed, "negatives")
@@ -296,7 +286,7 @@ def _rates(
     click = np.concatenate([np.ones(int(events[kept].sum())), np.zeros(drawn.sum())])
     order = rng.permutation(len(ad))
     rows = {n: v[ad[order]] for n, v in columns.items()}
-    click_config = config.model.click.model_copy(update={"low_traffic": quantile})
+    click_config = config.model.click.model_copy(update={"low_traffic": config.low_traffic})
     settings = config.model.model_copy(update={"click": click_config})
     model = AdRecommender(settings, seed=seed).fit(
         rows | {"ad": ad[order], "click": click[order]}, user=None, ad_columns=list(columns)

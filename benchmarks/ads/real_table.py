@@ -26,8 +26,18 @@ def real_table(line: Callable[[Iterable[str]], str]) -> str:
     if not newest:
         return "No result is committed yet; `python -m benchmarks.ads.real_logs` adds one."
     lines = [
-        line(["log, label", "method", "AUC", "log loss", "against the constant", "ECE"]),
-        line([":--", ":--", "--:", "--:", "--:", "--:"]),
+        line(
+            [
+                "log, label",
+                "method",
+                "AUC",
+                "log loss",
+                "against the constant",
+                "against smoothed",
+                "ECE",
+            ]
+        ),
+        line([":--", ":--", "--:", "--:", "--:", "--:", "--:"]),
     ]
     notes = []
     for name in _ORDER:
@@ -41,8 +51,6 @@ def real_table(line: Callable[[Iterable[str]], str]) -> str:
         for (log, method), by_metric in cells.items():
             loss = by_metric.get("logloss") or by_metric["logloss per event"]
             area, gap = by_metric.get("auc"), by_metric.get("ece")
-            low, high = loss["difference_ci"]
-            sure = "\\*" if low > 0 or high < 0 else ""
             lines.append(
                 line(
                     [
@@ -52,7 +60,9 @@ def real_table(line: Callable[[Iterable[str]], str]) -> str:
                         f"{area['mean']:.3f} [{area['ci_low']:.3f}, {area['ci_high']:.3f}]",
                         f"{loss['mean']:.5f}",
                         "" if method == "constant" else
-                        f"{loss['against_constant']:+.5f}{sure} [{low:+.5f}, {high:+.5f}]",
+                        _difference(loss["against_constant"], loss["difference_ci"]),
+                        _difference(loss["against_smoothed"], loss["smoothed_ci"])
+                        if method.startswith("default") else "",
                         "" if gap is None else f"{gap['mean']:.4f}",
                     ]
                 )
@@ -65,8 +75,8 @@ def real_table(line: Callable[[Iterable[str]], str]) -> str:
             f"`benchmarks/ads/results/{stem}.json`, commit `{record['commit'][:12]}`."
         )
     legend = (
-        "Below zero is better than the constant rate; `*`: the paired interval excludes zero. "
-        "The log loss of *facebook* is per event, in nats."
+        "Below zero is better than the constant rate, or than the smoothed rates above; `*`: the "
+        "paired interval excludes zero. The log loss of *facebook* is per event, in nats."
     )
     return "\n".join([*lines, "", legend, "", "\n\n".join(notes)])
 
@@ -99,6 +109,12 @@ def policy_table(line: Callable[[Iterable[str]], str]) -> str:
 def _rate(estimate: dict[str, float]) -> str:
     low, high = 1000 * estimate["ci_low"], 1000 * estimate["ci_high"]
     return f"{1000 * estimate['value']:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def _difference(mean: float, interval: list[float]) -> str:
+    low, high = interval
+    sure = "\\*" if low > 0 or high < 0 else ""
+    return f"{mean:+.5f}{sure} [{low:+.5f}, {high:+.5f}]"
 
 
 def _renamed(method: str) -> str:

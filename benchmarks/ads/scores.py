@@ -26,14 +26,14 @@ def rows_of(found: Found, label: Numbers) -> list[dict[str, Any]]:
     """Return one row per method and metric.
 
     Args:
-        found: method → one array of (n,) probabilities a seed; the first method is the base.
+        found: method → one array of (n,) probabilities a seed; the constant and smoothed rates
+            among them.
         label: (n,) 0 or 1.
     """
-    base = np.mean([_loss(p, label) for p in found[BASE]], axis=0)
+    losses = {m: np.mean([_loss(p, label) for p in seeds], axis=0) for m, seeds in found.items()}
     rows = []
     for method, seeds in found.items():
-        loss = np.mean([_loss(p, label) for p in seeds], axis=0)
-        rows.append(_mean_row(method, "logloss", loss, loss - base))
+        rows.append(_mean_row(method, "logloss", losses))
         above, below = (
             np.mean(x, axis=0) for x in zip(*(placements(p, label) for p in seeds), strict=True)
         )
@@ -68,11 +68,10 @@ def counted_rows_of(found: Found, events: Numbers, trials: Numbers) -> list[dict
         each = -events * np.log(rate) - (trials - events) * np.log1p(-rate)
         return np.asarray(each / events.mean())  # so that the mean over ads is the loss per event
 
-    base = np.mean([loss(p) for p in found[BASE]], axis=0)
+    losses = {m: np.mean([loss(p) for p in seeds], axis=0) for m, seeds in found.items()}
     rows = []
     for method, seeds in found.items():
-        mean = np.mean([loss(p) for p in seeds], axis=0)
-        row = _mean_row(method, "logloss per event", mean, mean - base)
+        row = _mean_row(method, "logloss per event", losses)
         expected = float(np.mean([(p * trials).sum() for p in seeds]))
         rows.append(row | {"events": int(events.sum()), "expected_events": expected})
     return rows
@@ -106,11 +105,16 @@ def _loss(probability: Numbers, label: Numbers) -> Numbers:
     return np.asarray(-np.where(label == 1, np.log(p), np.log1p(-p)))
 
 
-def _mean_row(method: str, metric: str, loss: Numbers, difference: Numbers) -> dict[str, Any]:
-    low, high = bootstrap_interval(np.column_stack([loss, difference]))
+def _mean_row(method: str, metric: str, losses: Mapping[str, Numbers]) -> dict[str, Any]:
+    """Return a method's mean loss, and the difference to the constant and to the last rates."""
+    loss = losses[method]
+    smoothed = [m for m in losses if m.startswith("smoothed")][-1]
+    against = np.column_stack([loss, loss - losses[BASE], loss - losses[smoothed]])
+    low, high = bootstrap_interval(against)
+    mean = against.mean(axis=0)
     return {
         "method": method, "metric": metric, "n": len(loss),
-        "mean": float(loss.mean()), "ci_low": float(low[0]), "ci_high": float(high[0]),
-        "against_constant": float(difference.mean()),
-        "difference_ci": [float(low[1]), float(high[1])],
+        "mean": float(mean[0]), "ci_low": float(low[0]), "ci_high": float(high[0]),
+        "against_constant": float(mean[1]), "difference_ci": [float(low[1]), float(high[1])],
+        "against_smoothed": float(mean[2]), "smoothed_ci": [float(low[2]), float(high[2])],
     }  # fmt: skip

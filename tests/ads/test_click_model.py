@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from warmstart.ads.backbone import Backbone
+from warmstart.ads.backbone_training import train_backbone
+from warmstart.ads.click_config import BackboneConfig, ClickConfig
 from warmstart.ads.click_model import ClickModel
 from warmstart.ads.log import AdLog
 from warmstart.core.errors import DataError
@@ -139,6 +141,47 @@ def test_the_network_serves_what_torch_trained():
     np.testing.assert_allclose(served.logits(left, right), expected, atol=1e-4)
     pairs = served.pair_logits(left, right)
     np.testing.assert_allclose(np.diag(pairs), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.7])
+def test_a_share_of_a_network_is_that_share_of_its_logits(share):
+    rng = np.random.default_rng(1)
+    sizes, dim, width = [3, 4], 2, 5
+    shapes = {"vectors": (7, dim), "weights": (7,), "bias": (), "layer": (width, 2 * dim),
+              "layer_bias": (width,), "out": (width,)}  # fmt: skip
+    network = Backbone({n: rng.normal(size=shape) for n, shape in shapes.items()}, sizes)
+    codes, more = np.stack([rng.integers(0, n, 40) for n in sizes], axis=1), rng.normal(size=7)
+    found = network.times(share, more)
+    expected = share * network.logits(network.side(codes, 0))
+    expected += more[codes[:, 0]] + more[3 + codes[:, 1]]
+    np.testing.assert_allclose(found.logits(found.side(codes, 0)), expected, atol=1e-4)
+
+
+def test_a_network_learns_what_the_base_leaves():
+    rng = np.random.default_rng(0)
+    codes = np.stack([rng.integers(1, 5, 12_000), rng.integers(1, 5, 12_000)], axis=1)
+    base = np.array([0, -2.0, -1, 0, 1])[codes[:, 0]]
+    left = np.array([0, -0.8, 0.8, -0.8, 0.8])[codes[:, 1]]
+    label = (rng.random(len(codes)) < sigmoid(base + left)).astype(float)
+    network = train_backbone(codes, label, [5, 5], BackboneConfig(epochs=12), rng, offset=base)
+    found = network(torch.from_numpy(codes)).detach().numpy()
+    assert np.abs(found - left).mean() < 0.15
+
+
+def test_new_ads_like_the_known_ones_have_their_level():
+    """Ads of much traffic are better liked; whether a new one is of little is a setting."""
+    rng = np.random.default_rng(4)
+    weight = np.geomspace(1, 30, 60)
+    ad = rng.choice(60, size=12_000, p=weight / weight.sum())
+    rate = 0.05 + 0.3 * ad / 60
+    click = (rng.random(len(ad)) < rate).astype(int)
+    log = AdLog.from_table({"ad": ad, "click": click, "kind": ad % 3}, user=None,
+                           ad_columns=["kind"])  # fmt: skip
+    new = {"ad": ["new"] * 3, "kind": [0, 1, 2]}
+    little = ClickModel().fit(log).probabilities(log.encode(new)).mean()
+    alike = ClickModel(ClickConfig(low_traffic=None)).fit(log).probabilities(log.encode(new))
+    assert alike.mean() == pytest.approx(click.mean(), abs=0.03)
+    assert little < alike.mean() - 0.05
 
 
 def test_deepfm_is_its_formula():

@@ -22,7 +22,8 @@ def drawn():
 
 def test_scores_are_those_of_scikit_learn(drawn):
     chance, label = drawn
-    found = {"constant": [np.full(len(label), label.mean())], "default": [chance, chance]}
+    constant, rough = np.full(len(label), label.mean()), (chance + 0.03) / 2
+    found = {"constant": [constant], "smoothed": [rough], "default": [chance, chance]}
     rows = {(r["method"], r["metric"]): r for r in rows_of(found, label)}
     auc, loss = rows["default", "auc"], rows["default", "logloss"]
     assert auc["mean"] == pytest.approx(roc_auc_score(label, chance))
@@ -31,6 +32,9 @@ def test_scores_are_those_of_scikit_learn(drawn):
     gap = loss["mean"] - rows["constant", "logloss"]["mean"]
     assert loss["against_constant"] == pytest.approx(gap)
     assert loss["difference_ci"][0] < gap < loss["difference_ci"][1] < 0
+    gap = loss["mean"] - log_loss(label, rough)
+    assert loss["against_smoothed"] == pytest.approx(gap)
+    assert loss["smoothed_ci"][0] < gap < loss["smoothed_ci"][1]
 
 
 def test_the_interval_of_auc_is_as_wide_as_auc_varies():
@@ -55,9 +59,11 @@ def test_counts_are_scored_as_their_rows_would_be():
     events, trials, rate = np.array([2.0, 0.0]), np.array([5.0, 3.0]), np.array([0.3, 0.1])
     label = np.array([1, 1, 0, 0, 0, 0, 0, 0])
     each = log_loss(label, np.repeat(rate, trials.astype(int)), normalize=False)
-    rows = counted_rows_of({"constant": [rate], "default": [rate]}, events, trials)
-    assert rows[1]["mean"] == pytest.approx(each / 2)
-    assert rows[1]["against_constant"] == 0
+    found = {"constant": [rate], "smoothed": [rate + 0.1], "default": [rate]}
+    rows = counted_rows_of(found, events, trials)
+    assert rows[2]["mean"] == pytest.approx(each / 2)
+    assert rows[2]["against_constant"] == 0
+    assert rows[2]["against_smoothed"] == pytest.approx(rows[2]["mean"] - rows[1]["mean"])
 
 
 def test_smoothed_rates_shrink_as_much_as_the_counts_are_alike():

@@ -121,6 +121,26 @@ class Backbone:
                 found[start : start + len(room)] += block
         return found
 
+    def times(self, share: float, weights: npt.NDArray[Any]) -> Backbone:
+        """Return a network that gives `share` times these logits, and a weight of each value more.
+
+        Args:
+            share: 0 or above.
+            weights: (values,) logits.
+        """
+        a, root = self.arrays, float(np.sqrt(share))
+        return Backbone(
+            {
+                "vectors": root * a["vectors"],
+                "weights": share * a["weights"] + weights,
+                "bias": share * a["bias"],
+                "layer": a["layer"] / (root or 1.0),
+                "layer_bias": a["layer_bias"],
+                "out": share * a["out"],
+            },
+            self.sizes,
+        )
+
     @classmethod
     def of_module(cls, weights: Mapping[str, npt.NDArray[Any]], sizes: Sequence[int]) -> Self:
         """Take over the weights of a `warmstart.models.deepfm.DeepFM` by their names."""

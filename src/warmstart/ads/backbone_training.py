@@ -26,6 +26,7 @@ def train_backbone(
     rng: np.random.Generator,
     *,
     unknown: npt.NDArray[Any] | None = None,
+    offset: npt.NDArray[Any] | None = None,
 ) -> DeepFM:
     """Return a DeepFM fitted by log loss.
 
@@ -37,16 +38,19 @@ def train_backbone(
         rng: draws the start, the batches, and what is made unknown.
         unknown: (fields,) share of the rows in which a field is made unknown;
             `config.unknown` of every field by default.
+        offset: (rows,) logits to which the network only adds.
     """
     share = np.full(len(sizes), config.unknown) if unknown is None else unknown
     hide = torch.from_numpy(np.asarray(share, np.float32))
     inputs, wanted = torch.from_numpy(codes), torch.from_numpy(np.asarray(labels, np.float32))
+    base = None if offset is None else torch.from_numpy(np.asarray(offset, np.float32))
     with torch.random.fork_rng():
         torch.manual_seed(int(rng.integers(2**31)))
         model = DeepFM(sizes, dim=config.dim, hidden=(config.hidden,), dropout=config.dropout)
-        mean = float(np.clip(labels.mean(), 1e-5, 1 - 1e-5))
-        with torch.no_grad():
-            model.bias.fill_(float(np.log(mean) - np.log1p(-mean)))
+        if base is None:
+            mean = float(np.clip(labels.mean(), 1e-5, 1 - 1e-5))
+            with torch.no_grad():
+                model.bias.fill_(float(np.log(mean) - np.log1p(-mean)))
         tables = {"vectors", "weights"}
         free = [p for n, p in model.named_parameters() if n not in tables]
         groups: list[dict[str, Any]] = [
@@ -65,6 +69,8 @@ def train_backbone(
                     group["lr"] = config.lr * one_cycle(done / total)
                 drawn = inputs[rows] * (torch.rand(len(rows), len(sizes)) >= hide)
                 found, target = model(drawn), wanted[rows]
+                if base is not None:
+                    found = found + base[rows]
                 loss = (fn.softplus(found) - target * found).mean()
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()

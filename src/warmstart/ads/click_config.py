@@ -42,7 +42,8 @@ class ClickConfig(Config):
         pretend_cold: share of the ads that are kept from a first fit, to learn what is to be
             believed of an ad before its first event.
         early_rows: of such an ad only its first rows calibrate.
-        low_traffic: a new ad is taken for one with the traffic of this quantile of the ads.
+        low_traffic: a new ad is taken for one with the traffic of this quantile of the ads; None
+            takes it for any of them, whatever their traffic.
         level_sd: how far, in logits, new ads as a whole may turn out better or worse than that.
         backbone: the network over columns.
     """
@@ -52,6 +53,6 @@ class ClickConfig(Config):
     iterations: int = Field(12, ge=1)
     pretend_cold: float = Field(0.25, gt=0, lt=1)
     early_rows: int = Field(60, ge=1)
-    low_traffic: float = Field(0.05, ge=0, le=1)
+    low_traffic: float | None = Field(0.05, ge=0, le=1)
     level_sd: float = Field(0.3, ge=0)
     backbone: BackboneConfig = BackboneConfig()

@@ -1,8 +1,9 @@
 """A model of clicks that learns a new user and a new ad in closed form.
 
-    logit = c + β · network(columns) + γ · (a_i + f_i · s_u) + w_i · [1, s_u]
+    logit = c + base + β · network(columns) + γ · (a_i + f_i · s_u - base) + w_i · [1, s_u]
 
-The network reads the columns of user, ad and occasion and knows no ids (`warmstart.ads.backbone`);
+The base is the shrunken rates of all columns (`warmstart.ads.additive`), and everything else has to
+show that it is better: the network (`warmstart.ads.backbone`) adds to the base and knows no ids;
 s_u is the user's taste, and a_i, f_i are what the ad's columns say (`warmstart.ads.taste`); w_i is
 what this ad's own rows have added. s_u and w_i are Gaussian beliefs: an event is one rank-one step
 on both sides, and there is nothing else to train when somebody or something new appears.
@@ -10,7 +11,11 @@ on both sides, and there is nothing else to train when somebody or something new
 What is to be believed of a new ad is not what is true of established ones: those with many rows
 are better liked. A quarter of the ads is therefore kept from a first fit; on their first rows c, β,
 γ are fitted, with the ad's traffic beside them, and on all their rows the covariance of w_i. A new
-ad is then taken for one with little traffic.
+ad is then taken for one with little traffic. β and γ are 0 where these ads do not clearly gain by
+them (`warmstart.ads.clear_shares`); of a log with few ads a quarter of the rows is kept instead.
+The level of established ads is learned from their own rows.
+
+What is served is one network: β and the base are in its weights.
 """
 
 from __future__ import annotations

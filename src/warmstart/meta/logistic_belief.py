@@ -142,7 +142,7 @@ def learn_prior(
     examples: Labelled,
     *,
     iterations: int = 12,
-    scale: float = 0.3,
+    scale: float | Array = 0.3,
     prior_tasks: float = 2.0,
     centred: bool = False,
 ) -> HeadPrior:
@@ -151,13 +151,13 @@ def learn_prior(
     Args:
         examples: of many tasks; those without any do not count.
         iterations: of EM.
-        scale: standard deviation of a weight where EM starts.
+        scale: standard deviation of a weight where EM starts; one number, or one for each.
         prior_tasks: how many tasks of that standard deviation the covariance starts with.
         centred: the mean is zero and is not learned.
     """
     n_tasks, dim = len(examples.indptr) - 1, examples.features.shape[1]
     there = np.diff(examples.indptr) > 0
-    first = scale**2 * np.eye(dim)
+    first = np.eye(dim) * np.square(scale)
     prior, start = HeadPrior(np.zeros(dim), first), np.zeros((n_tasks, dim))
     for _ in range(iterations if there.any() else 0):
         found = laplace(prior, examples, start=start, steps=2)
