@@ -73,6 +73,8 @@ class FaultyServer:
                 for name, value in headers.items():
                     self.send_header(name.replace("_", "-"), value)
                 self.send_header("Content-Length", str(len(content) if length is None else length))
+                if self.close_connection:  # or the client may ask again where nobody listens
+                    self.send_header("Connection", "close")
                 self.end_headers()
                 self.wfile.write(content)
 

@@ -9,6 +9,14 @@ import schemathesis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
+from tests.service.running import Running
+
+
+@pytest.fixture(scope="module")
+def running(shelf, tmp_path_factory):
+    """A service of these tests' own, whose catalogue they may change."""
+    with Running(shelf / "first", tmp_path_factory.mktemp("fuzz") / "events.sqlite") as server:
+        yield server
 
 
 def test_no_operation_fails_on_what_its_description_allows_or_forbids(running):
