@@ -11,17 +11,17 @@ from warmstart.meta.logistic_belief import sigmoid
 
 
 def design_of(rng, n):
-    return np.column_stack([np.ones(n), rng.normal(size=(n, 2)), rng.normal(size=n)])
+    return np.column_stack([np.ones(n), rng.normal(size=(n, 3)), rng.normal(size=n)])
 
 
 def test_planted_shares_are_found():
     rng = np.random.default_rng(0)
     design, offset = design_of(rng, 20_000), rng.normal(-1, 0.5, 20_000)
-    planted = np.array([0.4, 0.6, 0.0, -0.3])
+    planted = np.array([0.4, -0.2, 0.6, 0.0, -0.3])
     label = (rng.random(20_000) < sigmoid(offset + design @ planted)).astype(float)
     found = clear_shares(design, label, offset, rng.integers(100, size=20_000))
     np.testing.assert_allclose(found, planted, atol=0.05)
-    assert found[2] >= 0
+    assert found[3] >= 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -30,7 +30,7 @@ def test_departures_that_are_noise_are_left_alone(seed):
     design, offset = design_of(rng, 3_000), np.full(3_000, -4.0)
     label = (rng.random(3_000) < sigmoid(offset + 0.5)).astype(float)
     found = clear_shares(design, label, offset, np.arange(3_000) // 60)
-    assert found[1:3].tolist() == [0, 0]
+    assert found[1:4].tolist() == [0, 0, 0]
     assert found[0] == pytest.approx(0.5, abs=0.35)
 
 
@@ -39,12 +39,12 @@ def test_one_group_alone_shows_nothing_clear():
     rng = np.random.default_rng(2)
     design, offset = design_of(rng, 4_000), np.zeros(4_000)
     group = np.where(np.arange(4_000) < 2_000, 0, np.arange(4_000) // 40)
-    helped = np.where(group == 0, design[:, 1], 0)
+    helped = np.where(group == 0, design[:, 2], 0)
     label = (rng.random(4_000) < sigmoid(2 * helped)).astype(float)
     by_row = clear_shares(design, label, offset, np.arange(4_000))
     by_group = clear_shares(design, label, offset, group)
-    assert by_row[1] > 0.3
-    assert by_group[1] == 0
+    assert by_row[2] > 0.3
+    assert by_group[2] == 0
 
 
 @pytest.fixture(scope="module", params=[12, 80])

@@ -2,9 +2,10 @@
 
     logit = offset + c + α · columns + β · network + γ · taste + δ · traffic
 
-columns, network and taste are departures from the base. α = β = γ = 0, which is the base itself, stays unless it
-clearly pays to depart: half of the groups say by how much, the other half what it gains, and the
-other way round; the gain must be larger than twice its standard error over groups.
+columns (the base again, stretched or shrunk), network and taste are departures from the base.
+α = β = γ = 0, which is the base itself, stays unless it clearly pays to depart: half of the groups
+say by how much, the other half what it gains, and the other way round; the gain must be larger than
+twice its standard error over groups.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _CLEAR = 2.0
 
 
 def clear_shares(design: Array, labels: Array, offset: Array, groups: IntArray) -> Array:
-    """Return (4,) c, β, γ and δ; β and γ are 0 where departing does not clearly pay.
+    """Return (5,) c, α, β, γ and δ; α, β and γ are 0 where departing does not clearly pay.
 
     Args:
-        design: (rows, 4) one, the network's departure, the taste's, and the traffic.
+        design: (rows, 5) one, the departures of columns, network and taste, and the traffic.
         labels: (rows,).
         offset: (rows,) logits of the base.
         groups: (rows,) rows of one group, such as an ad, are one observation.
@@ -46,7 +47,7 @@ def clear_shares(design: Array, labels: Array, offset: Array, groups: IntArray) 
 
 
 def _mode(design: Array, labels: Array, offset: Array, used: npt.NDArray[np.bool_]) -> Array:
-    """Return (4,) the mode, 0 of what is not used and of a negative departure."""
+    """Return (5,) the mode, 0 of what is not used, and of network and taste where negative."""
     rows = Labelled.of(design[:, used], labels, offset, np.zeros(len(labels), int), 1)
     prior = HeadPrior(np.zeros(int(used.sum())), np.diag(_VARIANCE[used]))
     out = np.zeros(len(used))

@@ -36,7 +36,7 @@ class _Said:
     Attributes:
         base: (rows,) logits of the additive base, without ads.
         own: (rows,) what the base adds for the ads themselves, 0 of ads it has not met.
-        beyond: (rows, 2) how far the network and the taste depart from the base.
+        beyond: (rows, 3) how far columns, network and taste depart from the base.
         tastes: (rows, dim).
     """
 
@@ -149,7 +149,7 @@ def _pretend(
     *,
     new_ads: bool,
 ) -> tuple[Floats, float, Floats]:
-    """Return c, β, γ, the weight of an ad's traffic, and the covariance of an ad's own head.
+    """Return c, α, β and γ, the weight of an ad's traffic, and the covariance of an ad's own head.
 
     Args:
         log: of all rows.
