@@ -1,8 +1,8 @@
 """What rows that training has not seen say of new ads and of departing from the base.
 
-    logit = offset + c + β · network + γ · taste + δ · traffic
+    logit = offset + c + α · columns + β · network + γ · taste + δ · traffic
 
-network and taste are departures from the base. β = γ = 0, which is the base itself, stays unless it
+columns, network and taste are departures from the base. α = β = γ = 0, which is the base itself, stays unless it
 clearly pays to depart: half of the groups say by how much, the other half what it gains, and the
 other way round; the gain must be larger than twice its standard error over groups.
 """
@@ -17,8 +17,9 @@ from warmstart.meta.logistic_belief import HeadPrior, Labelled, laplace
 
 Array = npt.NDArray[np.float64]
 
-_VARIANCE = np.array([1.0, 0.25, 0.25, 0.25])  # of c, β, γ and δ before any row
-_DEPARTURES = np.array([False, True, True, False])
+_VARIANCE = np.array([1.0, 0.25, 0.25, 0.25, 0.25])  # of c, α, β, γ and δ before any row
+_DEPARTURES = np.array([False, True, True, True, False])
+_NEVER_BELOW = np.array([False, False, True, True, False])
 _CLEAR = 2.0
 
 
@@ -31,7 +32,7 @@ def clear_shares(design: Array, labels: Array, offset: Array, groups: IntArray) 
         offset: (rows,) logits of the base.
         groups: (rows,) rows of one group, such as an ad, are one observation.
     """
-    every, plain = np.ones(4, bool), ~_DEPARTURES
+    every, plain = np.ones(5, bool), ~_DEPARTURES
     number = np.unique(groups, return_inverse=True)[1]
     gain = np.zeros(len(labels))
     for half in (number % 2 == 0, number % 2 == 1):
@@ -50,5 +51,5 @@ def _mode(design: Array, labels: Array, offset: Array, used: npt.NDArray[np.bool
     prior = HeadPrior(np.zeros(int(used.sum())), np.diag(_VARIANCE[used]))
     out = np.zeros(len(used))
     out[used] = laplace(prior, rows, steps=12).mean[0]
-    below = _DEPARTURES & (out < 0)
+    below = _NEVER_BELOW & (out < 0)
     return _mode(design, labels, offset, used & ~below) if below.any() else out

@@ -62,7 +62,7 @@ class _Fit:
         base, network = self.base.without_last().logits(codes), np.zeros(len(rows))
         if self.network.sizes:
             network += self.network.logits(self.network.side(codes, 0))
-        beyond = np.column_stack([network, logit - base])
+        beyond = np.column_stack([base - self.base.intercept, network, logit - base])
         return _Said(base, self.base.weights[-1][ads], beyond, tastes)
 
 
@@ -97,7 +97,7 @@ def train_click_model(
     say(2, 4, "a fit of all rows")
     fit = _fit(log, labels, dims, rows, config, rng, first.taste)
     say(3, 4, "the ads themselves")
-    if mix[2]:
+    if mix[3]:
         taste = fit.taste
         tastes = left_out(taste, log.user[rows], log.ad[rows], labels[rows])
     else:
@@ -116,11 +116,11 @@ def train_click_model(
     own = laplace(HeadPrior(np.zeros(1 + len(coords)), covariance), heads)
     covariance[0, 0] = max(covariance[0, 0], _HEAD_SCALE**2)  # what is to come may be less alike
     say(4, 4, "done")
-    rest = 1 - mix[2]  # what is left of the base where the taste departs from it
+    rest = 1 - mix[3]  # what is left of the base where the taste departs from it
     values = np.concatenate([np.zeros(0), *fit.base.weights[:-1]])
-    network = fit.network.times(mix[1], rest * values)
+    network = fit.network.times(mix[2], (mix[1] + rest) * values)
     arrays: Arrays = {
-        "mix": np.array([mix[0] + rest * fit.base.intercept, 1.0, mix[2] or 1.0]),  # 1: see _untold
+        "mix": np.array([mix[0] + rest * fit.base.intercept, 1.0, mix[3] or 1.0]),  # 1: see _untold
         "level": np.array([0.0, config.level_sd**2]),
         "taste_mean": taste.prior.mean,
         "taste_covariance": taste.prior.covariance,
@@ -179,7 +179,7 @@ def _pretend(
             _design(said.tastes, coords), wanted, said.base + design @ learned, ads, len(traffic)
         )
         covariance = learn_prior(heads, scale=scale, prior_tasks=4.0, centred=True).covariance
-    return learned[:3], float(learned[3]), covariance
+    return learned[:4], float(learned[4]), covariance
 
 
 def _untold(taste: Taste, n_users: int) -> Taste:
