@@ -9,10 +9,11 @@ what this ad's own rows have added. s_u and w_i are Gaussian beliefs: an event i
 on both sides, and there is nothing else to train when somebody or something new appears.
 
 What is to be believed of a new ad is not what is true of established ones: those with many rows
-are better liked. A quarter of the ads is therefore kept from a first fit; on their first rows c, α, β,
-γ are fitted, with the ad's traffic beside them, and on all their rows the covariance of w_i. A new
-ad is then taken for one with little traffic. α, β and γ are 0 where these ads do not clearly gain by
-them (`warmstart.ads.clear_shares`); of a log with few ads a quarter of the rows is kept instead.
+are better liked. A quarter of the ads is therefore kept from a first fit; on their first rows c, α,
+β, γ are fitted, with the ad's traffic beside them, and on all their rows the covariance of w_i. A
+new ad is then taken for one with little traffic. α, β and γ are 0 where these ads do not clearly
+gain by them (`warmstart.ads.clear_shares`); of a log with few ads a quarter of the rows is kept
+instead.
 The level of established ads is learned from their own rows.
 
 What is served is one network: β, α and the base are in its weights.
