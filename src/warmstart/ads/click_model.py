@@ -21,7 +21,6 @@ What is served is one network: β, α and the base are in its weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -36,7 +35,7 @@ from warmstart.ads.taste import unmet
 from warmstart.core.config import Config
 from warmstart.core.errors import DataError
 from warmstart.core.types import FloatArray, IntArray, Progress, State
-from warmstart.meta.logistic_belief import HeadPrior, sigmoid, told
+from warmstart.meta.logistic_belief import sigmoid, told
 
 if TYPE_CHECKING:
     from warmstart.ads.log import AdLog
@@ -346,9 +345,3 @@ def labels_of(log: AdLog, label: str, targets: Array | None) -> npt.NDArray[np.f
             f"(first: row {int(np.argmax(bad))}); drop these rows"
         )
     return found
-
-
-def prior_of(arrays: Mapping[str, Array]) -> HeadPrior:
-    """Return what is believed of an ad's own head before its first event."""
-    covariance = arrays["head_covariance"]
-    return HeadPrior(np.zeros(len(covariance)), covariance)
