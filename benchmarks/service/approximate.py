@@ -38,7 +38,7 @@ from warmstart.recommenders.memory import truncate
 from warmstart.recommenders.near import Near, made_up
 from warmstart.recommenders.parts import narrow
 from warmstart.recommenders.recommender import load
-from warmstart.recommenders.scorer import Asked, Scorer
+from warmstart.recommenders.scorer import Asked
 
 RESULTS = Path(__file__).parent / "results"
 PROMISED = 0.95
@@ -74,7 +74,7 @@ class Enlarged:
         if isinstance(covariance, np.ndarray):  # as training keeps it where there are many items
             covariance = truncate(covariance, method.config.memory.neighbours)
         belief = replace(method.parts.belief, covariance=narrow(sp.csr_array(covariance)))
-        self.small = small = Scorer(
+        self.small = small = type(method.scorer)(
             replace(method.parts, belief=belief),
             method.gates,
             method.config,
@@ -107,13 +107,12 @@ class Enlarged:
         """Ask as the small model does."""
         return self.small.asked(replace(histories, items=self.origin[histories.items]))
 
-    def moves(
-        self, histories: Histories, asked: Asked
-    ) -> list[tuple[IntArray, FloatArray, IntArray]]:
+    def add_moves(self, histories: Histories, asked: Asked, out: FloatArray) -> None:
         """Move one copy of each neighbour."""
         there = replace(histories, items=self.origin[histories.items])
-        found = self.small.moves(there, asked)
-        return [(self.copy[columns], data, ends) for columns, data, ends in found]
+        moved = np.zeros((len(histories), len(self.copy)), np.float32)
+        self.small.add_moves(there, asked, moved)
+        out[:, self.copy] += moved
 
     def products(self, items: IntArray, query: FloatArray) -> FloatArray:
         """Multiply the vectors of some items."""
@@ -126,10 +125,9 @@ class Enlarged:
     def exact(self, history: Histories) -> IntArray:
         """Return one user's best items by all scores."""
         asked = self.asked(history)
-        scores = self.vectors @ asked.queries[0]
-        for columns, data, _ in self.moves(history, asked):
-            np.add.at(scores, columns, data)
-        return top_k(scores[None], _K, seen=history)[0][0]
+        scores = (self.vectors @ asked.queries[0])[None]
+        self.add_moves(history, asked, scores)
+        return top_k(scores, _K, seen=history)[0][0]
 
 
 def run(model: Path, config: LargeConfig, now: datetime) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The service under load, from a second process on the same machine.
 
-    python -m benchmarks.service.http
+    python -m benchmarks.service.http [MODEL]
 
 - throughput of `/v1/recommend` with a history of ten events, on a model of the size of ML-1M,
   against a FastAPI route that does nothing, and one that only reads the same request; all on one
@@ -12,12 +12,15 @@
 - what a crowd gets that asks for more than there is room for, and what memory that takes;
 - lists asked for right after an event, that do not know it: there must be none.
 
-The weights of the models are drawn at random: ranking costs the same whatever they are. What the
-approximate index finds is measured elsewhere, in `approximate`, for that does depend on them.
+MODEL is a saved one, of ML-1M, whose histories are drawn as often as its users liked the items.
+Without it the weights are drawn at random and every gate is open, which costs more than any model
+that was trained; the large model is always such a one. What the approximate index finds is measured
+elsewhere, in `approximate`, for that depends on the weights.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -30,6 +33,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -47,8 +51,10 @@ from warmstart.recommenders.comparison import hardware, versions
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.fitted import Fitted
 from warmstart.recommenders.recommender import Recommender
+from warmstart.recommenders.recommender import load as load_model
 from warmstart.service.client import Client
 
+_HISTORIES = 200
 _ROOM = 64  # requests that the server works on at one time
 RESULTS = Path(__file__).parent / "results"
 
@@ -98,7 +104,7 @@ def model(n_items: int, folder: Path, seed: int) -> Path:
 
 @contextmanager
 def running(words: list[str], ready: str, cores: str) -> Iterator[Running]:
-    """Run a server on a free port until it is no longer needed."""
+    """Run a server on a free port until it is no longer needed; what it compiles is compiled."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", *words, "--port", str(port)]
@@ -108,16 +114,25 @@ def running(words: list[str], ready: str, cores: str) -> Iterator[Running]:
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=quiet)
     try:
         until = time.monotonic() + 120
-        while time.monotonic() < until:
-            try:
-                with urlopen(f"http://127.0.0.1:{port}{ready}", timeout=5):
-                    break
-            except OSError:
-                time.sleep(0.2)
+        while time.monotonic() < until and not _settled(f"http://127.0.0.1:{port}", ready):
+            time.sleep(0.2)
         yield Running(port, server.pid)
     finally:
         server.terminate()
         server.wait()
+
+
+def _settled(address: str, ready: str) -> bool:
+    """Whether a server answers and, if it is ours, ranks by compiled loops where it can."""
+    try:
+        with urlopen(address + ready, timeout=5):
+            pass
+        if ready != "/readyz" or find_spec("numba") is None:
+            return True
+        with urlopen(address + "/metrics", timeout=5) as answer:
+            return b"warmstart_model_compiled 1.0" in answer.read()
+    except OSError:
+        return False
 
 
 def load(port: int, cores: str = "", **plan: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -136,22 +151,23 @@ def load(port: int, cores: str = "", **plan: Any) -> dict[str, Any]:  # noqa: AN
     return found
 
 
-def histories(n_items: int, config: HttpConfig) -> list[dict[str, Any]]:
-    """Return requests for lists."""
-    rng = random.Random(config.seed)
+def histories(catalogue: Catalogue, config: HttpConfig) -> list[dict[str, Any]]:
+    """Return requests for lists, of items drawn as often as they were liked."""
+    rng = np.random.default_rng(config.seed)
+    share = catalogue.likes / catalogue.likes.sum()
+    drawn = [
+        rng.choice(len(share), config.events, replace=False, p=share) for _ in range(_HISTORIES)
+    ]
     return [
         {
-            "history": [
-                {"item": item, "event": "like"}
-                for item in rng.sample(range(n_items), config.events)
-            ],
+            "history": [{"item": item, "event": "like"} for item in catalogue.items.take(some)],
             "k": 10,
         }
-        for _ in range(200)
+        for some in drawn
     ]
 
 
-def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
+def run(fitted: Path | None, config: HttpConfig, now: datetime) -> dict[str, Any]:
     """Measure everything."""
     begun, code = time.perf_counter(), records.commit()
     apart = (os.cpu_count() or 1) > 1 and shutil.which("taskset") is not None
@@ -161,9 +177,11 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
         folder = Path(name)
         serve = ["warmstart.cli", "serve"]
         free = ["--no-auth", "--rate", "100000000/minute", "--most-at-once", str(_ROOM)]
-        small = model(config.items, folder / "small", config.seed)
+        small = fitted or model(config.items, folder / "small", config.seed)
+        loaded = load_model(small)
+        catalogue, about = loaded.catalogue, {"drawn": fitted is None, **loaded.fitted.origin}
         store = ["--store", str(folder / "small.sqlite")]
-        bodies = histories(config.items, config)
+        bodies = histories(catalogue, config)
         lists = {"method": "POST", "path": "/v1/recommend", "bodies": bodies}
         closed = {"connections": config.connections, "seconds": config.seconds}
         noop = ["uvicorn", "benchmarks.service.noop:app", "--log-level", "warning"]
@@ -189,13 +207,13 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
             }
             found["throughput"] = {"turns": turns, **ratios}
             found["half_load"] = load(port, other, **lists, **closed, rate=ours / 2)
-            found["events"] = events(port, config)
+            found["events"] = events(port, catalogue, config)
             found["stale_reads"] = stale(port, config)
             found["overload"] = overload(server, config, lists, other)
         large = model(config.large_items, folder / "large", config.seed)
         store = ["--store", str(folder / "large.sqlite")]
         with running([*serve, str(large), *store, *free], "/readyz", "") as server:
-            lists["bodies"] = histories(config.large_items, config)
+            lists["bodies"] = histories(load_model(large).catalogue, config)
             many = {**closed, "connections": 2 * config.connections}
             found["large"] = load(server.port, **lists, **many, rate=config.large_rate)
         store = ["--store", str(folder / "near.sqlite"), "--approximate"]
@@ -209,13 +227,14 @@ def run(config: HttpConfig, now: datetime) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "versions": versions(),
         "hardware": hardware(),
+        "model": about,
         "load_average": os.getloadavg(),
         "wall_seconds": time.perf_counter() - begun,
         **found,
     }
 
 
-def events(port: int, config: HttpConfig) -> dict[str, Any]:
+def events(port: int, catalogue: Catalogue, config: HttpConfig) -> dict[str, Any]:
     """Measure durable events a second; every request brings events that are new."""
     rng = random.Random(config.seed)
     n = max(8, round(40 * config.seconds))
@@ -225,7 +244,7 @@ def events(port: int, config: HttpConfig) -> dict[str, Any]:
                 {
                     "id": f"{b}-{i}",
                     "user": f"u{rng.randrange(10_000)}",
-                    "item": rng.randrange(config.items),
+                    "item": catalogue.items[rng.randrange(len(catalogue))],
                     "event": "like",
                     "timestamp": 1.7e9 + i,
                 }
@@ -274,11 +293,14 @@ def stale(port: int, config: HttpConfig) -> dict[str, int]:
 
 def main() -> int:
     """Measure and add the result."""
-    now = datetime.now(UTC)
+    parser = argparse.ArgumentParser(description="Measure the service under load.")
+    parser.add_argument("model", type=Path, nargs="?", help="a saved model; by default one drawn")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    chosen, now = parser.parse_args(), datetime.now(UTC)
 
     def work() -> None:
-        record = run(HttpConfig(), now)
-        print(records.add(records.spelled(record), "http", record["date"], RESULTS))
+        record = run(chosen.model, HttpConfig(), now)
+        print(records.add(records.spelled(record), "http", record["date"], chosen.out))
 
     return records.told(work)
 

@@ -67,7 +67,7 @@ def large(method):
         "content": method.content.content["text"].values,
     }
     for i, factors in enumerate(parts.factors):
-        found |= {f"factors {i}": factors.factors, f"spread {i}": factors._spread}
+        found |= {f"factors {i}": factors.factors, f"spread {i}": factors.spread}
     for name, matrix in (*parts.memories.items(), ("covariance", parts.belief.covariance)):
         trained = matrix.trained if isinstance(matrix, Layers) else matrix
         found |= {f"{name} data": trained.data, f"{name} indices": trained.indices}

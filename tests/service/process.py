@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import urllib3
@@ -35,6 +36,17 @@ class Served:
                     return time.monotonic() - begun
             time.sleep(0.05)
         raise AssertionError("the service did not come up")
+
+    def settle(self):
+        """Wait until the service has compiled what it can, and return it."""
+        until = time.monotonic() + 120
+        while find_spec("numba") is not None:
+            text = self.http.request("GET", f"{self.url}/metrics", timeout=5).data
+            if b"warmstart_model_compiled 1.0" in text:
+                break
+            assert time.monotonic() < until, (self.folder / "log").read_text()[-2_000:]
+            time.sleep(0.05)
+        return self
 
     def ask(self, method, path, body=None):
         """Return (status, plain values) of one request."""

@@ -134,6 +134,7 @@ def test_three_times_too_many_get_an_answer_or_a_time_and_memory_stays(shelf, tm
     with Served(
         shelf / "first", tmp_path, "--most-at-once", "8", "--rate", "1500/minute"
     ) as served:
+        served.settle()
         body = json.dumps({"history": [5, 9, 14], "k": 20, "explain": True}).encode()
         request = (
             b"POST /v1/recommend HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -93,18 +93,6 @@ def laid_rows(
     return columns, data, laid[ends]
 
 
-def add_entries(out: FloatArray, columns: IntArray, data: FloatArray) -> None:
-    """Add entries to one row, those of one column one after the other; `np.add.at` takes longer.
-
-    Args:
-        out: (columns,) float32; written to.
-        columns: (entries,) which must be there.
-        data: (entries,).
-    """
-    ends = np.array([0, len(columns)], columns.dtype)
-    _sparsetools.csr_todense(1, len(out), ends, columns, data, out[None])
-
-
 def among(matrix: Sparse, items: IntArray) -> FloatArray:
     """Return the (users, n, n) entries of a matrix between the items of each user.
 

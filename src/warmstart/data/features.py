@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -172,8 +173,13 @@ class FeatureSpace:
                 f"{', '.join(self.columns) or 'none'}"
             )
         if not values:
-            return sp.csr_array((1, len(self)), dtype=np.float32)
+            return self._nothing
         return self.transform({name: [value] for name, value in values.items()})
+
+    @cached_property
+    def _nothing(self) -> sp.csr_array:
+        """The row of whom nothing is known; a sparse matrix takes long to make."""
+        return sp.csr_array((1, len(self)), dtype=np.float32)
 
     def to_json(self) -> str:
         """Return the encoding as JSON."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -23,7 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from warmstart.core.config import Config
-from warmstart.core.errors import ConfigError
+from warmstart.core.errors import ConfigError, MissingExtraError
 from warmstart.core.types import FloatArray, Histories, IntArray, Progress, State
 from warmstart.data.content import Content
 from warmstart.index.approximate import ApproximateConfig
@@ -63,6 +64,7 @@ class Default:
         onboarding: what was learned about asking new users, or None.
         scorer: the parts and gates, laid out.
         near: the approximate index that finds candidates, or None where all items are ranked.
+        scores_by: what makes the scorer: `Scorer`, or its compiled twin.
     """
 
     config_type: ClassVar[type[Config]] = DefaultConfig
@@ -78,11 +80,12 @@ class Default:
     onboarding: Knowledge | None
     scorer: Scorer
     near: Near | None
+    scores_by: type[Scorer]
 
     def __init__(self, config: Config | None = None) -> None:
         self.config: Any = config or DefaultConfig()
         self.held: Sequence[tuple[Parts, IntArray]] = ()
-        self.new, self.near = np.zeros(0, np.int64), None
+        self.new, self.near, self.scores_by = np.zeros(0, np.int64), None, Scorer
         self.price = {}
 
     def fit(
@@ -263,6 +266,27 @@ class Default:
         other.near = Near.of(other.scorer, config)
         return other
 
+    def compiled(self) -> Default:
+        """Return a model that ranks by compiled loops; they are compiled or fetched now.
+
+        Raises:
+            MissingExtraError: numba is not installed.
+        """
+        other = self._copy()
+        try:
+            other.scores_by = import_module("warmstart.recommenders.compiled").CompiledScorer
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.split(".")[0] != "numba":
+                raise
+            raise MissingExtraError("numba", extra="compiled") from None
+        other._lay_out(self)
+        shots = np.minimum(self.gates.shots, len(self.parts.log_popularity)).astype(np.int64)
+        items = np.concatenate([np.arange(n, dtype=np.int32) for n in shots])
+        likes = np.ones(len(items), np.float32)
+        # each gate is open at one of these, so each loop runs once
+        other.scorer.top_k(Histories(np.append(0, np.cumsum(shots)), items, likes), 1, None)
+        return other
+
     def item_vectors(self) -> FloatArray:
         """Return (items, dimensions) vectors whose cosine says how alike two items are."""
         if self.parts.encoder is not None:
@@ -430,12 +454,13 @@ class Default:
         other.trust, other.lent_gates = self.trust, self.lent_gates
         other.content, other.first_users = self.content, self.first_users
         other.new, other.onboarding, other.near = self.new, self.onboarding, self.near
+        other.scores_by = self.scores_by
         other.scorer = self.scorer
         return other
 
     def _lay_out(self, before: Default | None = None, centre: FloatArray | None = None) -> None:
         """Make the scorer of what is fitted; see there."""
-        self.scorer = Scorer(
+        self.scorer = self.scores_by(
             self.parts,
             self.gates,
             self.config,

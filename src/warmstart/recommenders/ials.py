@@ -136,7 +136,7 @@ class IALS:
             v *= real[:, :, None]
         alpha, n_factors = np.float32(self.config.alpha), v.shape[2]
         if width < n_factors:  # Woodbury: shots × shots instead of factors × factors
-            w = self._spread[items]
+            w = self.spread[items]
             if padded:
                 w *= real[:, :, None]
             small = (alpha - 1) * (w @ v.swapaxes(1, 2))
@@ -150,7 +150,7 @@ class IALS:
         exact = self.factors.astype(np.float64)
         gram = exact.T @ exact + self.config.reg * np.eye(exact.shape[1])
         self._gram = gram.astype(np.float32)
-        self._spread = self._solved(self.factors)
+        self.spread = self._solved(self.factors)
 
     def extended(
         self, factors: FloatArray, changed: IntArray | None = None, *, in_place: bool = False
@@ -166,22 +166,22 @@ class IALS:
             spread = self._solved(factors)
         else:
             more = len(factors) - len(self.counts)
-            spread = self._spread if in_place else with_room(self._spread)
+            spread = self.spread if in_place else with_room(self.spread)
             spread = longer(spread, more) if more else spread
             spread[changed] = self._solved(factors[changed])
         return self._with(factors, spread)
 
     def grown(self, n_new: int) -> IALS:
         """Return the same with `n_new` further items, whose vectors are zero."""
-        return self._with(longer(self.factors, n_new), longer(self._spread, n_new))
+        return self._with(longer(self.factors, n_new), longer(self.spread, n_new))
 
     def roomy(self) -> IALS:
         """Return the same with room for further items."""
-        return self._with(roomy(self.factors), roomy(self._spread))
+        return self._with(roomy(self.factors), roomy(self.spread))
 
     def _with(self, factors: FloatArray, spread: FloatArray) -> IALS:
         copy = IALS(self.config)
-        copy.factors, copy._gram, copy._spread = factors, self._gram, spread
+        copy.factors, copy._gram, copy.spread = factors, self._gram, spread
         copy.counts = np.pad(self.counts, (0, len(factors) - len(self.counts)))
         return copy
 

@@ -11,20 +11,21 @@ catalogue is ranked.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from warmstart.core.rng import generator
-from warmstart.core.rows import add_entries
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.index.approximate import Approximate, ApproximateConfig
-from warmstart.recommenders.scorer import Scorer
+from warmstart.recommenders.scorer import Asked, Scorer
 
 _LEAST, _PER_PLACE = 100, 10  # candidates of the index
 _NEIGHBOURS = 200  # candidates of the lists, those that they move most
 _MOST_FRESH = 20_000
+_MOVES_AT_ONCE = 1 << 22
 _FEW = 20  # where a filter leaves fewer than so many items for each candidate, all are ranked
 _ASKED, _MOST_SHOTS = 512, 20  # made-up users whose queries the index is learned from
 
@@ -83,14 +84,8 @@ class Near:
         found = self.index.search(asked.queries, n + int(histories.shots.max(initial=0)), allowed)
         items = np.full((len(histories), k), -1, np.int32)
         scores = np.full((len(histories), k), -np.inf, np.float32)
-        moves = scorer.moves(histories, asked)
         barred = None if allowed is None else np.flatnonzero(~allowed)
-        moved = np.empty(n_items, np.float32)  # by the lists of one user after the other
-        for user in range(len(histories)):
-            moved.fill(0)
-            for columns, data, ends in moves:
-                part = slice(*ends[user : user + 2])
-                add_entries(moved, columns[part], data[part])
+        for user, moved in enumerate(_moves(scorer, histories, asked)):
             moved[histories.items[slice(*histories.indptr[user : user + 2])]] = -np.inf
             if barred is not None:
                 moved[barred] = -np.inf
@@ -106,6 +101,17 @@ class Near:
             order = np.argsort(-scored, kind="stable")[:k]  # among equals the lower index first
             items[user], scores[user] = tried[order], scored[order]
         return items, scores
+
+
+def _moves(scorer: Scorer, histories: Histories, asked: Asked) -> Iterator[FloatArray]:
+    """Yield how far each user's lists of neighbours move each item, to be written on."""
+    n_items = len(scorer.parts.log_popularity)
+    step = max(1, _MOVES_AT_ONCE // n_items)
+    for start in range(0, len(histories), step):
+        some = np.arange(start, min(start + step, len(histories)))
+        moves = np.zeros((len(some), n_items), np.float32)
+        scorer.add_moves(histories.take(some), asked.take(some), moves)
+        yield from moves
 
 
 def made_up(log_popularity: FloatArray, seed: int, n: int = _ASKED) -> Histories:

@@ -16,20 +16,21 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from warmstart.core.layers import layers_of
 from warmstart.core.room import empty_with_room, longer
-from warmstart.core.rows import add_rows, laid_rows
+from warmstart.core.rows import add_rows
 from warmstart.core.types import FloatArray, Histories, IntArray
 from warmstart.index import top_k
 from warmstart.meta.belief import event_weights
 from warmstart.recommenders.default_config import DefaultConfig
 from warmstart.recommenders.gates import Gates
+from warmstart.recommenders.ials import IALS
 from warmstart.recommenders.lent import with_lent
 from warmstart.recommenders.parts import FIRST_CLOSED, FIRST_FACTORS, Parts
 from warmstart.recommenders.popularity import liked
 from warmstart.recommenders.remedies import Strength, fame_of, penalise, stretched
 
 _BLOCK = 1 << 20  # scores of one block of users: so few that every pass over them stays in cache
+_GAP = 32  # columns of zeros in a row that cost more than a further product
 _AT_ONCE = 1 << 9  # items that are laid out at once: so few that they stay in cache
 
 
@@ -46,6 +47,10 @@ class Asked:
     queries: FloatArray
     gate: FloatArray
     closed: FloatArray
+
+    def take(self, users: IntArray) -> Asked:
+        """Return what some of them ask."""
+        return Asked(self.queries[users], self.gate[users], self.closed[users])
 
 
 class Scorer:
@@ -100,6 +105,8 @@ class Scorer:
         self._fame = fame_of(parts.log_popularity)
         # beyond the last knot the gates stay as they are there
         self._gate = gates.at(np.arange(int(gates.shots[-1]) + 1)) / parts.scales
+        if lent_gates is not None:
+            self._lent_gate = lent_gates.at(np.arange(int(lent_gates.shots[-1]) + 1))
         self._lent = sp.csr_array(parts.lent[:, self.unmet])
         self._is_new = np.isin(self.unmet, np.zeros(0, np.int64) if new is None else new)
         self.tempering = parts.tempering
@@ -141,7 +148,7 @@ class Scorer:
         for _, users in self._blocks(histories):
             out = np.empty((len(users), len(self.parts.log_popularity)), np.float32)
             self._score(users, out)
-            best, value = top_k(out, k, seen=users, candidates=allowed)
+            best, value = self._best(out, k, users, allowed)
             items.append(best)
             scores.append(value)
         return np.concatenate(items), np.concatenate(scores)
@@ -180,33 +187,27 @@ class Scorer:
         query = [gate[:, :1], gate[:, 1:2]]
         if parts.encoder is not None:
             query.insert(0, parts.encoder.queries(histories) * gate[:, :1])
-        likes = liked(histories, len(parts.log_popularity))
         for column, factors in enumerate(parts.factors, FIRST_FACTORS):
             wanted = gate[:, column : column + 1]
             if wanted.any():
-                query.append(factors.fold_in(likes) * wanted)
+                query.append(self._folded(factors, histories) * wanted)
             else:
                 query.append(np.zeros((len(gate), factors.factors.shape[1]), np.float32))
         if parts.recency is not None:
             query.append(gate[:, 2:3] * parts.recency.trust(histories)[:, None])
         return Asked(np.concatenate([*query, closed], axis=1), gate, closed)
 
-    def moves(
-        self, histories: Histories, asked: Asked
-    ) -> list[tuple[IntArray, FloatArray, IntArray]]:
-        """Return what the lists of neighbours add: columns, entries, and where each user's end."""
-        parts, found = self.parts, []
-        if asked.closed.any():
+    def add_moves(self, histories: Histories, asked: Asked, out: FloatArray) -> None:
+        """Add to (users, items) scores what the lists of neighbours say."""
+        parts, closed = self.parts, asked.closed
+        if closed.any():
             alpha = event_weights(histories, parts.belief, parts.closed_form)
-            for layer in layers_of(parts.belief.covariance):
-                columns, data, ends = laid_rows(histories.indptr, histories.items, alpha, layer)
-                mine = np.repeat(asked.closed, np.diff(ends), axis=0)
-                data *= np.einsum("ep,pe->e", mine, self.tempering[:, columns])
-                found.append((columns, data, ends))
+            moved = np.zeros_like(out)
+            add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
+            moved *= closed @ self.tempering
+            out += moved
         for said, weights, memory in self._remembering(histories, asked):
-            for layer in layers_of(memory):
-                found.append(laid_rows(said.indptr, said.indices, weights, layer))
-        return found
+            add_rows(out, said.indptr, said.indices, weights, memory)
 
     def lifted(self, history: Histories, items: IntArray, scores: FloatArray) -> FloatArray:
         """Return one user's scores of some items, those that likes lend to lifted by that."""
@@ -231,39 +232,72 @@ class Scorer:
 
     def _lent_to(self, histories: Histories) -> tuple[FloatArray, FloatArray]:
         """Return (users, unmet items) what likes lend, and the users' gates."""
-        assert self.lent_gates is not None
         said = self.parts.remembered(histories)
         root = np.sqrt(histories.shots).astype(np.float32)
         # what is remembered is divided by the root of the shots, what lends is not
         whole = said.data * np.repeat(root, np.diff(said.indptr))
         lent = np.zeros((len(histories), len(self.unmet)), np.float32)
         add_rows(lent, said.indptr, said.indices, whole, self._lent)
-        return lent, self.lent_gates.at(histories.shots)
+        return lent, self._lent_gate_of(histories)
+
+    def _lent_gate_of(self, histories: Histories) -> FloatArray:
+        found: FloatArray = self._lent_gate[np.minimum(histories.shots, len(self._lent_gate) - 1)]
+        return found
+
+    def _folded(self, factors: IALS, histories: Histories) -> FloatArray:
+        """Return (users, factors) vectors of users."""
+        return factors.fold_in(liked(histories, len(self.parts.log_popularity)))
+
+    def _lend(self, histories: Histories, out: FloatArray) -> None:
+        """Place the unmet items by what likes lend to them."""
+        lent, gate = self._lent_to(histories)
+        out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
+
+    def _best(
+        self,
+        out: FloatArray,
+        k: int,
+        histories: Histories,
+        allowed: npt.NDArray[np.bool_] | None,
+    ) -> tuple[IntArray, FloatArray]:
+        """Return the best of (users, items) scores, which may be written on."""
+        return top_k(out, k, seen=histories, candidates=allowed)
 
     def _score(self, histories: Histories, out: FloatArray) -> None:
         """Write the scores of one block of users into `out`."""
         histories, parts = plainly(histories), self.parts
         asked = self.asked(histories)
-        closed = asked.closed
-        np.matmul(asked.queries, self.vectors, out=out)
-        if closed.any():
-            alpha = event_weights(histories, parts.belief, parts.closed_form)
-            moved = np.zeros_like(out)
-            add_rows(moved, histories.indptr, histories.items, alpha, parts.belief.covariance)
-            moved *= closed @ self.tempering
-            out += moved
-        for said, weights, memory in self._remembering(histories, asked):
-            add_rows(out, said.indptr, said.indices, weights, memory)
+        self._multiply(asked.queries, out)
+        self.add_moves(histories, asked, out)
         if self.lent_gates is not None and parts.lent.nnz:
-            lent, gate = self._lent_to(histories)
-            out[:, self.unmet] = with_lent(out[:, self.unmet], lent, gate, self._is_new)
+            self._lend(histories, out)
         if self.penalty:
             penalise(out, histories, self._fame, self.penalty)
+
+    def _multiply(self, queries: FloatArray, out: FloatArray) -> None:
+        """Write the products of all vectors with queries into `out`, without what nobody asks.
+
+        Gates shut whole parts at a number of shots, and users who are ranked together often have
+        a like number.
+        """
+        asked = np.flatnonzero(queries.any(axis=0))
+        if not len(asked):
+            out[:] = 0
+            return
+        gaps = np.flatnonzero(np.diff(asked) > _GAP)
+        starts, stops = asked[np.append(0, gaps + 1)], asked[np.append(gaps, -1)] + 1
+        first, *others = map(slice, starts.tolist(), stops.tolist())
+        np.matmul(queries[:, first], self.vectors[first], out=out)
+        for some in others:
+            out += queries[:, some] @ self.vectors[some]
 
     def _blocks(self, histories: Histories) -> Iterator[tuple[slice, Histories]]:
         """Cut the users into blocks that are scored at once; nobody is one empty block."""
         size = max(64, _BLOCK // len(self.parts.log_popularity))
-        for start in range(0, max(len(histories), 1), size):
+        if len(histories) <= size:
+            yield slice(0, len(histories)), histories
+            return
+        for start in range(0, len(histories), size):
             stop = min(start + size, len(histories))
             yield slice(start, stop), histories.take(np.arange(start, stop))
 

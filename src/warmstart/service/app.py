@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 import warmstart
 from warmstart.service import operating, page_data, problems, routes
-from warmstart.service.core import Service, settle
+from warmstart.service.core import Service
 from warmstart.service.gate import Gate
 from warmstart.service.routes import answer, service_of
 from warmstart.service.site import add_pages
@@ -41,7 +41,7 @@ def create_app(service: Service) -> Gate:
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         _reload_on_hangup(service)
-        settle()
+        service.settle()
         yield
         gc.unfreeze()
         await anyio.to_thread.run_sync(service.close)

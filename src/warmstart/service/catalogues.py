@@ -97,6 +97,13 @@ class Serving:
             replay(changed, changes, self.reading)
             served.recommender, served.asked, served.last = changed, None, changes[-1].number
 
+    def compile(self) -> None:
+        """Rank by compiled loops from now on; nobody changes items meanwhile."""
+        with self._lock:
+            self.model = self.model.copy().compile()
+            for served in self._tenants.values():
+                served.recommender, served.asked = served.recommender.copy().compile(), None
+
     def change(self, tenant: str, kind: str, rows: Rows, *, now: float) -> int:
         """Change a tenant's items; return how many. Callers take turns.
 

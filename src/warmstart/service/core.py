@@ -91,12 +91,15 @@ class Service:
         self._stop = threading.Event()
         self._watch = threading.Thread(target=self._look, name="warmstart-look", daemon=True)
         self._watch.start()
+        self._compiling: threading.Thread | None = None
 
     def close(self) -> None:
         """Finish what is running, and close the store."""
         self.ready = False
         self._stop.set()
         self._watch.join()
+        if self._compiling is not None:
+            self._compiling.join()
         self._computing.shutdown()
         self._storing.shutdown()
         self.store.close()
@@ -252,8 +255,23 @@ class Service:
 
     def _served(self, version: str) -> str:
         self.metrics.served(version)
-        settle()
+        self.settle()
         return version
+
+    def settle(self) -> None:
+        """Tell the garbage collector what stays, and compile the loops beside the requests."""
+        settle()
+        self.metrics.compiled.set(0)
+
+        def work() -> None:
+            try:
+                self.metrics.compiled.set(self.shelf.compile())
+                settle()
+            except Exception as error:  # the model serves as it is
+                failed("compile_failed", error)
+
+        self._compiling = threading.Thread(target=work, name="warmstart-compile", daemon=True)
+        self._compiling.start()
 
     async def serving(self, tenant: str) -> tuple[Serving, Catalogue]:
         """Return the model and the catalogue that one answer is of."""

@@ -41,6 +41,11 @@ class Metrics:
         self.model = Gauge(
             "warmstart_model_info", "1 for the model that serves", ["model"], registry=self.registry
         )
+        self.compiled = Gauge(
+            "warmstart_model_compiled",
+            "1 where the model ranks by compiled loops",
+            registry=self.registry,
+        )
 
     def took(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; its labels are looked up once, which costs more than counting."""

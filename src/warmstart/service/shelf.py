@@ -9,7 +9,7 @@ import hashlib
 import threading
 from pathlib import Path
 
-from warmstart.core.errors import ArtifactError, ConfigError
+from warmstart.core.errors import ArtifactError, ConfigError, MissingExtraError
 from warmstart.core.sealed import MANIFEST
 from warmstart.recommenders.recommender import Recommender, load
 from warmstart.service.catalogues import Reading, Rows, Serving
@@ -119,6 +119,22 @@ class Shelf:
             serving = self.current
             for tenant in serving.tenants():
                 serving.catch_up(tenant, serving.catalogue(tenant))
+
+    def compile(self) -> bool:
+        """Let the model that serves rank by compiled loops; return whether it does.
+
+        The first time on a machine this takes some seconds, and the model serves meanwhile.
+        """
+        serving = self.current
+        try:
+            serving.model.copy().compile()
+        except (ConfigError, MissingExtraError) as error:
+            log("model_is_not_compiled", model=serving.version, why=type(error).__name__)
+            return False
+        with self._changing:
+            serving.compile()
+        log("model_is_compiled", model=serving.version)
+        return True
 
     def _exchanged(self, path: Path) -> str:
         with self._loading:
