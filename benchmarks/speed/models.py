@@ -89,7 +89,7 @@ def _opened(
             count_out_bias=weights(MEMBERS, hidden),
             head=weights(MEMBERS, hidden, dim),
             head_bias=weights(MEMBERS, dim),
-            items=weights(n_items, MEMBERS * dim),
+            items=weights(n_items, dim),  # narrowed, as training leaves it
             bias=weights(n_items),
         ),
         log_popularity=log_popularity,

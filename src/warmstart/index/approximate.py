@@ -2,10 +2,7 @@
 
 Two approximations, one after the other:
 
-- a sketch: the directions in which vectors differ *in what queries of our kind ask of them*. With
-  the queries' second moments M and the vectors' C, these are the leading eigenvectors of
-  M^½ C M^½; queries are stretched by M^-½, vectors by M^½, so that inner products stay what they
-  are but for the directions that are left out. A few dozen of several hundred are enough;
+- a sketch: vectors and queries in a few dozen `warmstart.index.directions` of several hundred;
 - inverted lists (Jégou, Douze & Schmid 2011, doi:10.1109/TPAMI.2010.57), by FAISS (Douze et al.
   2024, arXiv:2401.08281): sketches are put into cells around centres, and a query looks into the
   cells whose centres promise most.
@@ -26,11 +23,10 @@ from pydantic import Field
 from warmstart.core.config import Config
 from warmstart.core.errors import MissingExtraError
 from warmstart.core.types import FloatArray, IntArray
+from warmstart.index.directions import directions
 
 _LEARNED_FROM = 40  # vectors for each centre
 _SWEEPS = 6
-_SAMPLE = 20_000  # vectors whose second moments are taken
-_RIDGE = 1e-3  # of the queries' mean second moment: directions that they hardly have still count
 _BLOCK = 1 << 16  # vectors that are sketched at once
 
 
@@ -83,7 +79,7 @@ class Approximate:
         config, faiss = config or ApproximateConfig(), _faiss()
         width, n = vectors.shape
         dim = min(config.dim, width)
-        stretch, turn = _directions(vectors, queries, dim)
+        stretch, turn = directions(vectors, queries, dim)
         sketches = np.empty((n, dim), np.float32)
         for start in range(0, n, _BLOCK):
             some = slice(start, start + _BLOCK)
@@ -125,23 +121,6 @@ class Approximate:
         _, found = self._cells.search(turned, n, params=how)
         items: IntArray = found
         return items
-
-
-def _directions(
-    vectors: FloatArray, queries: FloatArray, dim: int
-) -> tuple[FloatArray, FloatArray]:
-    """Return (width, dim) what vectors, and what queries, are multiplied by."""
-    width, n = vectors.shape
-    some = vectors[:, :: max(1, n // _SAMPLE)].astype(np.float64)
-    asked = queries.astype(np.float64)
-    moments = asked.T @ asked / max(1, len(asked))
-    moments += max(_RIDGE * np.trace(moments) / width, 1e-12) * np.eye(width)
-    size, axes = np.linalg.eigh(moments)
-    root = (axes * np.sqrt(size)) @ axes.T
-    inverse = (axes / np.sqrt(size)) @ axes.T
-    _, leading = np.linalg.eigh(root @ (some @ some.T / some.shape[1]) @ root)
-    kept = leading[:, ::-1][:, :dim]
-    return (root @ kept).astype(np.float32), (inverse @ kept).astype(np.float32)
 
 
 def _faiss() -> Any:  # noqa: ANN401

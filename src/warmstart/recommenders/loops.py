@@ -1,7 +1,8 @@
 """The loops of compiled scoring: one user after the other, and each row while it is in cache.
 
 Everywhere `alpha` and `said` are (events,), and `out` is written to, (users, items) scores unless
-it says otherwise. Nothing is checked: an item that is not there is read past the end.
+it says otherwise. Nothing is checked: an item that is not there is read past the end. Columns are
+read as unsigned, for whom Numba need not ask whether they count from the end.
 """
 
 from __future__ import annotations
@@ -263,7 +264,7 @@ def add_tempered(
         scores = out[user]
         for event in range(ends[user], ends[user + 1]):
             for at in range(rows[items[event]], rows[items[event] + 1]):
-                item, scale = columns[at], np.float32(0)
+                item, scale = np.uint32(columns[at]), np.float32(0)
                 for p in range(len(tempering)):
                     scale += closed[user, p] * tempering[p, item]
                 scores[item] += alpha[event] * data[at] * scale
@@ -281,7 +282,7 @@ def add_rows(
         for event in range(ends[user], ends[user + 1]):
             by = said[event] * weights[user]
             for at in range(rows[items[event]], rows[items[event] + 1]):
-                scores[columns[at]] += by * data[at]
+                scores[np.uint32(columns[at])] += by * data[at]
 
 
 @_compiled
@@ -304,7 +305,7 @@ def lend(
         for event in range(ends[user], ends[user + 1]):
             by = said[event] * root
             for at in range(rows[items[event]], rows[items[event] + 1]):
-                lent[columns[at]] += by * data[at]
+                lent[np.uint32(columns[at])] += by * data[at]
         gate = gates[user]
         for place in range(len(unmet)):
             item, line = unmet[place], 3 if new[place] else 1

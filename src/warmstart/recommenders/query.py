@@ -1,7 +1,8 @@
 """The set encoder at serving time: the same arithmetic as `models.set_encoder`, in NumPy.
 
 Several encoders, each trained without one fold of the users, are served as one: their vectors
-stand side by side in one long query vector, so that their mean costs one matrix product.
+stand side by side in one long query vector, so that their mean costs one matrix product. Most of
+what they say is alike, so `narrowed` keeps the directions in which it differs between items.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from warmstart.core.room import longer, roomy
 from warmstart.core.rows import add_rows
 from warmstart.core.types import FloatArray, Histories
+from warmstart.index.directions import directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,8 @@ class QueryEncoder:
         count_in: (m, 2, c); count_in_bias: (m, c).
         count_out: (m, c, h); count_out_bias: (m, h).
         head: (m, h, d); head_bias: (m, d).
-        items: (items, m · d) item vectors, already divided by m.
+        items: (items, m · d) item vectors, already divided by m; or (items, d), where the members'
+            query vectors are added up.
         bias: (items,) mean bias of the members.
     """
 
@@ -42,7 +45,7 @@ class QueryEncoder:
     bias: FloatArray
 
     def queries(self, histories: Histories) -> FloatArray:
-        """Return (users, m · d) query vectors; score items by `queries @ items.T + bias`."""
+        """Return query vectors as wide as `items`; score by `queries @ items.T + bias`."""
         members, hidden, dim = self.head.shape
         shots = histories.shots.astype(np.float32)[:, None]
         disliked = histories.values < 0
@@ -65,7 +68,32 @@ class QueryEncoder:
         h += c[where.ravel()]
         np.tanh(h, out=h)
         q = np.matmul(h.transpose(1, 0, 2), self.head) + self.head_bias[:, None]
+        if self.items.shape[1] == dim:
+            together: FloatArray = q.sum(axis=0)
+            return together
         return np.ascontiguousarray(q.transpose(1, 0, 2)).reshape(len(h), members * dim)
+
+    def narrowed(self, queries: FloatArray) -> QueryEncoder:
+        """Return the same as wide as one member, in the directions that tell items apart.
+
+        Lists stay what they are but for near ties (`docs/decisions/0015-narrow-encoders.md`).
+
+        Args:
+            queries: (users, m · d) of such users as will be served; a few hundred tell enough.
+        """
+        members, _, dim = self.head.shape
+        if self.items.shape[1] == dim:
+            return self
+        apart = self.items - self.items.mean(axis=0)
+        stretch, turn = directions(apart.T, queries, dim)
+        axes, rest = np.linalg.qr(stretch)  # at right angles, so that cosines of items stay
+        turn = (turn @ rest.T).reshape(members, -1, dim)
+        return replace(
+            self,
+            head=np.matmul(self.head, turn),
+            head_bias=np.matmul(self.head_bias[:, None], turn)[:, 0],
+            items=self.items @ axes,
+        )
 
     def grown(self, n_new: int) -> QueryEncoder:
         """Return the same for a catalogue with `n_new` further items, which nobody wants."""

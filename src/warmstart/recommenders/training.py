@@ -46,6 +46,7 @@ _SCORES_AT_ONCE = 1 << 23  # of one part, when the gates are chosen: 32 MB
 _FEWEST_JUDGED = 50  # users at a number of shots, for gates to be chosen there
 _MOST_SUPPORTS = 4  # of one user, when the gates are chosen
 _FACTOR_SHOTS = ((1, 3), (10, 20))  # what the factors for few shots and for many are chosen at
+_ASKED = 2_000  # users whose queries say in which directions an ensemble is narrowed
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ def meta_train_default(
         for (p, judged), factors in zip(held, of_folds, strict=True)
     ]
     parts = replace(parts, factors=tuple(IALS(c).fit_likes(likes, seed=seed) for c in chosen))
-    parts = replace(parts, encoder=_ensemble(encoders))
+    parts = replace(parts, encoder=_narrowed(_ensemble(encoders), likes, features, seed=seed))
     share = None
     if dated is not None:
         share = _choose_recency(held, kept_of, dated, likes, config, seed=seed)
@@ -521,6 +522,18 @@ def _ensemble(encoders: list[SetEncoder]) -> QueryEncoder:
         head_bias=np.stack([numpy(e.head.bias) for e in encoders]),
         items=(np.concatenate([numpy(e.items) for e in encoders], axis=1) / m).astype(np.float32),
         bias=np.mean([numpy(e.bias) for e in encoders], axis=0, dtype=np.float32),
+    )
+
+
+def _narrowed(
+    encoder: QueryEncoder, likes: sp.csr_array, features: sp.csr_array | None, *, seed: int
+) -> QueryEncoder:
+    """Return an ensemble as wide as one of its members."""
+    able = np.flatnonzero(np.diff(likes.indptr) >= 1)
+    some = able[:: max(1, len(able) // _ASKED)]
+    exams = draw_exams(likes, some, features, (0, 1, 3, 10, 20), seed, "narrowed")
+    return encoder.narrowed(
+        np.concatenate([encoder.queries(support) for _, support, _ in exams.values()])
     )
 
 
