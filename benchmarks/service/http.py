@@ -80,7 +80,7 @@ class HttpConfig(Config):
     events: int = Field(10, ge=0)
     connections: int = Field(32, ge=1)
     seconds: float = Field(5.0, gt=0)
-    turns: int = Field(3, ge=1)
+    turns: int = Field(7, ge=1)
     large_rate: float = Field(150.0, gt=0)
     batch: int = Field(500, ge=1)
     reads: int = Field(200, ge=1)

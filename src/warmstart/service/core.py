@@ -265,8 +265,10 @@ class Service:
 
         def work() -> None:
             try:
-                self.metrics.compiled.set(self.shelf.compile())
-                settle()
+                compiled = self.shelf.compile()
+                gc.collect()  # of what compiling left behind; what stayed before is not looked at
+                gc.freeze()
+                self.metrics.compiled.set(compiled)
             except Exception as error:  # the model serves as it is
                 failed("compile_failed", error)
 
