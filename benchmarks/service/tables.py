@@ -24,7 +24,8 @@ def http_table(line: Line) -> str:
     shown = _records("http")[-_LATER:]
     names = [f"{r['date'][:10]}, `{r['commit'][:7]}`" for _, r in shown]
     rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
-        ("lists a second: ten events, 3,706 items, one core, 32 connections", _lists),
+        ("model", _model),
+        ("lists a second: ten events, one core, 32 connections", _lists),
         ("a FastAPI route that does nothing, on the same core in turns", _nothing),
         ("ratio (asked: .5)", lambda r: f"{r['throughput']['ratio']:.2f}"),
         ("a FastAPI route that reads the same request and does nothing", _only_read),
@@ -96,6 +97,12 @@ def posterior_table(line: Line) -> str:
     lines = [line(["", "µs a user"]), line([":--", "--:"])]
     lines += [line([names[key], f"{us:,.0f}"]) for key, us in r["microseconds_a_user"].items()]
     return "\n".join([*lines, "", f"Medians. `{stem}.json`, commit `{r['commit'][:7]}`."])
+
+
+def _model(r: dict[str, Any]) -> str:
+    about = r.get("model", {"drawn": True})
+    fitted = f"{about.get('dataset')}, {about.get('n_items', 0):,} items"
+    return f"drawn, {r['config']['items']:,} items" if about["drawn"] else fitted
 
 
 def _lists(r: dict[str, Any]) -> str:
