@@ -78,7 +78,7 @@ class HttpConfig(Config):
     items: int = Field(3_706, ge=100)
     large_items: int = Field(100_000, ge=100)
     events: int = Field(10, ge=0)
-    connections: int = Field(32, ge=1)
+    connections: int = Field(64, ge=1)
     seconds: float = Field(5.0, gt=0)
     turns: int = Field(7, ge=1)
     large_rate: float = Field(150.0, gt=0)
@@ -214,11 +214,10 @@ def run(fitted: Path | None, config: HttpConfig, now: datetime) -> dict[str, Any
         store = ["--store", str(folder / "large.sqlite")]
         with running([*serve, str(large), *store, *free], "/readyz", "") as server:
             lists["bodies"] = histories(load_model(large).catalogue, config)
-            many = {**closed, "connections": 2 * config.connections}
-            found["large"] = load(server.port, **lists, **many, rate=config.large_rate)
+            found["large"] = load(server.port, **lists, **closed, rate=config.large_rate)
         store = ["--store", str(folder / "near.sqlite"), "--approximate"]
         with running([*serve, str(large), *store, *free], "/readyz", "") as server:
-            told = load(server.port, **lists, **many, rate=config.large_rate)
+            told = load(server.port, **lists, **closed, rate=config.large_rate)
             found["large_approximate"] = told
     return {
         "benchmark": "service",

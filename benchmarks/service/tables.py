@@ -25,7 +25,8 @@ def http_table(line: Line) -> str:
     names = [f"{r['date'][:10]}, `{r['commit'][:7]}`" for _, r in shown]
     rows: list[tuple[str, Callable[[dict[str, Any]], str]]] = [
         ("model", _model),
-        ("lists a second: ten events, one core, 32 connections", _lists),
+        ("connections", lambda r: str(r["config"]["connections"])),
+        ("lists a second: ten events, one core", _lists),
         ("a FastAPI route that does nothing, on the same core in turns", _nothing),
         ("ratio (asked: .5)", lambda r: f"{r['throughput']['ratio']:.2f}"),
         ("a FastAPI route that reads the same request and does nothing", _only_read),
