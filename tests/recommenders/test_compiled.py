@@ -18,6 +18,8 @@ from warmstart.recommenders.recommender import Recommender
 
 pytest.importorskip("numba", reason="the extra `compiled` is not installed")
 
+loops = pytest.importorskip("warmstart.recommenders.loops")
+
 N = 1_500
 SMALL = {"hidden_dim": 32, "embedding_dim": 16, "memory": {"neighbours": 40}}
 
@@ -105,6 +107,24 @@ def test_new_items_are_ranked_by_loops_too(plain):
     everybody = users(40)
     everybody.items[::7] = N + 1
     same(grown.top_k(everybody, 10), truth.top_k(everybody, 10))
+
+
+def test_no_request_waits_for_a_compiler(plain):
+    """Whoever comes first, alone or not, before or after items came: all is compiled already."""
+    compiled = plain.compiled()
+    for method in (compiled, compiled.with_items(some_content(2, seed=6), 2)):
+        ready = signatures()
+        everybody = users(12)
+        allowed = np.ones(len(method.parts.log_popularity), bool)
+        for some in (everybody, everybody.take(np.array([7])), Histories.empty(1)):
+            method.top_k(some, 5)
+            method.top_k(some, 5, allowed)
+        assert signatures() == ready
+
+
+def signatures():
+    found = {name: getattr(loop, "signatures", None) for name, loop in vars(loops).items()}
+    return {name: list(some) for name, some in found.items() if some is not None}
 
 
 def test_an_item_that_is_not_there_and_a_score_that_is_no_number(plain):

@@ -38,7 +38,7 @@ class CompiledScorer(Scorer):
     def add_moves(self, histories: Histories, asked: Asked, out: FloatArray) -> None:
         """Add to (users, items) scores what the lists of neighbours say."""
         parts, events = self.parts, self._events(histories)
-        covariance, closed = parts.belief.covariance, asked.closed
+        covariance, closed = parts.belief.covariance, np.ascontiguousarray(asked.closed)
         if closed.any():
             alpha = self._weights(events)
             if isinstance(covariance, np.ndarray):

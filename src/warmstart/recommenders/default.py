@@ -280,11 +280,6 @@ class Default:
                 raise
             raise MissingExtraError("numba", extra="compiled") from None
         other._lay_out(self)
-        shots = np.minimum(self.gates.shots, len(self.parts.log_popularity)).astype(np.int64)
-        items = np.concatenate([np.arange(n, dtype=np.int32) for n in shots])
-        likes = np.ones(len(items), np.float32)
-        # each gate is open at one of these, so each loop runs once
-        other.scorer.top_k(Histories(np.append(0, np.cumsum(shots)), items, likes), 1, None)
         return other
 
     def item_vectors(self) -> FloatArray:
@@ -470,6 +465,20 @@ class Default:
             centre=centre,
         )
         self.parts = self.scorer.parts
+        if self.scores_by is not Scorer:
+            self._warm()
+
+    def _warm(self) -> None:
+        """Rank somebody alone and some at once, so that nothing is compiled under a request.
+
+        Loops are compiled for the types of what they are given, down to how it lies in memory.
+        """
+        shots = np.minimum(self.gates.shots, len(self.parts.log_popularity)).astype(np.int64)
+        items = np.concatenate([np.arange(n, dtype=np.int32) for n in shots])
+        ends = np.append(0, np.cumsum(shots))  # each gate is open at one of these
+        everybody = Histories(ends, items, np.ones(len(items), np.float32))
+        for some in (everybody, everybody.take(np.array([len(shots) - 1]))):
+            self.scorer.top_k(some, 1, None)
 
     def _learned_lent_gates(
         self, likes: sp.csr_array, held: Sequence[tuple[Parts, IntArray]], seed: int
