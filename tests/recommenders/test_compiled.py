@@ -141,6 +141,11 @@ def test_an_item_that_is_not_there_and_a_score_that_is_no_number(plain):
         broken.top_k(users(5), 5)
 
 
+def test_lists_of_no_length_are_refused(plain):
+    with pytest.raises(ConfigError, match="k must be at least 1"):
+        plain.compiled().top_k(users(3), 0)
+
+
 def test_who_has_no_loops_says_so(plain, monkeypatch):
     plain.compiled()
     model = Recommender("popularity").fit(Dataset.from_tables({"user": [1, 2], "item": [1, 1]}))

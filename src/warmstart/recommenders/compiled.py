@@ -31,9 +31,12 @@ class CompiledScorer(Scorer):
     def __init__(self, *given: Any, **more: Any) -> None:  # noqa: ANN401  (as `Scorer` takes it)
         """Lay out; entries are looked up by halves, so rows must be in order."""
         super().__init__(*given, **more)
+        self._covariance = list[loops.Rows]()
         if not isinstance(self.parts.belief.covariance, np.ndarray):
             for layer in layers_of(self.parts.belief.covariance):
-                layer.sort_indices()
+                # others read the matrix, so it is not sorted in place
+                ordered = layer if layer.has_sorted_indices else layer.sorted_indices()
+                self._covariance.append(_rows(ordered))
 
     def add_moves(self, histories: Histories, asked: Asked, out: FloatArray) -> None:
         """Add to (users, items) scores what the lists of neighbours say."""
@@ -44,8 +47,8 @@ class CompiledScorer(Scorer):
             if isinstance(covariance, np.ndarray):
                 loops.add_whole(events, alpha, covariance, closed, self.tempering, out)
             else:
-                for layer in layers_of(covariance):
-                    loops.add_tempered(events, alpha, _rows(layer), closed, self.tempering, out)
+                for rows in self._covariance:
+                    loops.add_tempered(events, alpha, rows, closed, self.tempering, out)
         said = loops.said(events, np.float32(parts.dislike))
         after = FIRST_CLOSED + len(parts.powers)
         for column, memory in enumerate(parts.memories.values(), start=after):
@@ -84,7 +87,7 @@ class CompiledScorer(Scorer):
         if isinstance(belief.covariance, np.ndarray):
             loops.weigh_whole(events, prior, belief.covariance, alpha)
         else:
-            trained, *added = map(_rows, layers_of(belief.covariance))
+            trained, *added = self._covariance
             loops.weigh_sparse(events, prior, trained, (*added, _none_of(trained))[0], alpha)
         return alpha
 
@@ -109,6 +112,8 @@ class CompiledScorer(Scorer):
         histories: Histories,
         allowed: npt.NDArray[np.bool_] | None,
     ) -> tuple[IntArray, FloatArray]:
+        if k < 1:  # told what is wrong; a loop would read before the list
+            return super()._best(out, k, histories, allowed)
         barred = np.zeros(0, np.bool_) if allowed is None else ~allowed
         items = np.full((len(out), min(k, out.shape[1])), -1, np.int32)
         scores = np.full(items.shape, -np.inf, np.float32)

@@ -97,10 +97,10 @@ class Serving:
             replay(changed, changes, self.reading)
             served.recommender, served.asked, served.last = changed, None, changes[-1].number
 
-    def compile(self) -> None:
-        """Rank by compiled loops from now on; nobody changes items meanwhile."""
+    def exchange(self, compiled: Recommender) -> None:
+        """Rank by the compiled loops of the model from now on; nobody changes items meanwhile."""
         with self._lock:
-            self.model = self.model.copy().compile()
+            self.model = compiled
             for served in self._tenants.values():
                 served.recommender, served.asked = served.recommender.copy().compile(), None
 

@@ -127,12 +127,12 @@ class Shelf:
         """
         serving = self.current
         try:
-            serving.model.copy().compile()
+            compiled = serving.model.copy().compile()
         except (ConfigError, MissingExtraError) as error:
             log("model_is_not_compiled", model=serving.version, why=type(error).__name__)
             return False
         with self._changing:
-            serving.compile()
+            serving.exchange(compiled)
         log("model_is_compiled", model=serving.version)
         return True
 
